@@ -1,0 +1,30 @@
+"""Every table, for Alembic and the tests: importing this module fills ``Base.metadata``."""
+
+from api.auth.models import RefreshToken, User, UserSession
+from api.clients.models import Client
+from api.core.db import Base
+from api.core.idempotency import IdempotencyKey
+from api.core.limits import RateHit
+from api.core.revisions import Revision
+from api.tickets.attachments.models import Attachment
+from api.tickets.comments.models import Comment, TicketRead
+from api.tickets.models import Ticket, TicketEvent
+from api.tickets.responses.models import Offer, OfferMessage
+
+__all__ = [
+    "Attachment",
+    "Base",
+    "Client",
+    "Comment",
+    "IdempotencyKey",
+    "Offer",
+    "OfferMessage",
+    "RateHit",
+    "RefreshToken",
+    "Revision",
+    "Ticket",
+    "TicketEvent",
+    "TicketRead",
+    "User",
+    "UserSession",
+]
