@@ -1,0 +1,111 @@
+"""Words of accounts, clients and users, each in English and Russian."""
+
+# ruff: noqa: RUF001 - Russian letters are meant here
+
+WORDS: dict[str, tuple[str, str]] = {
+    # roles
+    "role": ("Role", "Роль"),
+    "role_admin": ("Administrator", "Администратор"),
+    "role_manager": ("Dispatcher", "Диспетчер"),
+    "role_worker": ("Worker", "Мастер"),
+    "role_client": ("Client", "Клиент"),
+    # signing in and out
+    "username": ("User name", "Имя пользователя"),
+    "username_or_email": ("User name or e-mail", "Имя пользователя или эл. почта"),
+    "password": ("Password", "Пароль"),
+    "password_hint": ("8 to 128 characters, any.", "От 8 до 128 любых символов."),
+    "sign_in": ("Sign in", "Войти"),
+    "sign_out": ("Sign out", "Выйти"),
+    "sign_out_everywhere": ("Sign out everywhere", "Выйти на всех устройствах"),
+    "sign_in_not_kept": (
+        "This browser did not keep the sign-in; after a reload you will have to sign in again.",
+        "Браузер не сохранил вход: после перезагрузки страницы придётся войти снова.",
+    ),
+    "notice_session_ended": (
+        "Your session has ended. Please sign in again.",
+        "Сеанс завершён. Войдите снова.",
+    ),
+    "notice_signed_out": ("You are signed out.", "Вы вышли."),
+    "no_account": ("Create an account", "Зарегистрироваться"),
+    "have_account": ("I have an account", "У меня есть аккаунт"),
+    "submit_without": ("Request a repair without an account", "Оставить заявку без регистрации"),
+    "register": ("Create the account", "Зарегистрироваться"),
+    "register_hint": (
+        "With an account you see all your requests in one place.",
+        "В личном кабинете все ваши заявки собраны в одном месте.",
+    ),
+    # account
+    "profile": ("Profile", "Профиль"),
+    "change_password": ("Change the password", "Сменить пароль"),
+    "current_password": ("Current password", "Текущий пароль"),
+    "new_password": ("New password", "Новый пароль"),
+    "repeated_password": ("New password again", "Новый пароль ещё раз"),
+    "passwords_differ": ("The two passwords differ.", "Пароли не совпадают."),
+    "password_changed": (
+        "The password is changed; your other devices are signed out.",
+        "Пароль изменён; на других устройствах вход завершён.",
+    ),
+    "sessions": ("Signed-in devices", "Устройства"),
+    "sessions_hint": (
+        "Sign out here, or on every device where you are signed in.",
+        "Выйдите здесь или сразу на всех устройствах, где вы вошли.",
+    ),
+    # clients
+    "client": ("Client", "Клиент"),
+    "client_name": ("Client’s name", "Имя клиента"),
+    "client_card": ("Client’s card", "Карточка клиента"),
+    "new_client": ("New client", "Новый клиент"),
+    "edit_client": ("Edit the client", "Изменить клиента"),
+    "delete_client": ("Delete the client", "Удалить клиента"),
+    "delete_client_means": (
+        "The card is removed for good. A client with tickets cannot be deleted.",
+        "Карточка удаляется навсегда. Клиента с заявками удалить нельзя.",
+    ),
+    "client_deleted": ("The client is deleted", "Клиент удалён"),
+    "back_to_clients": ("All clients", "Все клиенты"),
+    "search_clients": ("Name, phone or e-mail", "Имя, телефон или почта"),
+    "tickets_open_all": ("Open / all", "Открыто / всего"),
+    "tickets_total": ("All tickets", "Всего заявок"),
+    "last_ticket": ("Last ticket", "Последняя заявка"),
+    "open_now": ("Open now", "Открыто сейчас"),
+    # users
+    "user_since": ("Account since", "В системе с"),
+    "worker": ("Worker", "Мастер"),
+    "workers": ("Workers", "Мастера"),
+    "worker_number": ("worker {n}", "мастер {n}"),
+    "any_worker": ("Any worker", "Любой мастер"),
+    "unassigned": ("not assigned", "не назначен"),
+    "choose_worker": ("Choose a worker", "Выберите мастера"),
+    "assign_later": ("Assign later", "Назначить позже"),
+    "no_workers": (
+        "There is no active worker. Add one first.",
+        "Нет активных мастеров. Сначала добавьте мастера.",
+    ),
+    "no_other_worker": ("There is no other active worker.", "Других активных мастеров нет."),
+    "department": ("Department", "Отдел"),
+    "active": ("Active", "Активен"),
+    "users_active": ("Active", "Активные"),
+    "users_inactive": ("Inactive", "Отключённые"),
+    "users_any": ("All", "Все"),
+    "users_one_inactive": ("deactivated", "отключён"),
+    "new_user": ("New user", "Новый пользователь"),
+    "edit_user": ("Edit the user", "Изменить пользователя"),
+    "back_to_users": ("All users", "Все пользователи"),
+    "search_users": ("Name or e-mail", "Имя или почта"),
+    "deactivate": ("Deactivate", "Отключить"),
+    "deactivate_means": (
+        "The person is signed out at once and cannot sign in. The history stays, and an admin can undo this.",
+        "Человек сразу выйдет из системы и не сможет войти. История останется, доступ можно вернуть.",
+    ),
+    "reassign_to": ("Who takes the open tickets", "Кому передать открытые заявки"),
+    "user_deactivated": ("The account is deactivated", "Учётная запись отключена"),
+    "tickets_of_worker": ("Tickets of this worker", "Заявки этого мастера"),
+    "has_open_tickets": (
+        "{n} open ticket hangs on this worker.|{n} open tickets hang on this worker.",
+        "У мастера {n} открытая заявка.|У мастера {n} открытые заявки.|У мастера {n} открытых заявок.",
+    ),
+    "open_tickets": (
+        "{n} open|{n} open",
+        "{n} открытая|{n} открытые|{n} открытых",
+    ),
+}
