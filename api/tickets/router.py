@@ -25,7 +25,7 @@ from api.core.paging import InvalidCursor, Slice
 from api.core.problems import problems
 from api.core.revisions import Stale, etag, tagged
 from api.core.security import read_code
-from api.tickets import intake, present, queries, service, stats
+from api.tickets import intake, lists, present, queries, service, stats
 from api.tickets.deps import (
     AdminsTicket,
     CurrentRequester,
@@ -35,8 +35,9 @@ from api.tickets.deps import (
     VisibleTicket,
 )
 from api.tickets.intake import ClientRequired, DuplicateTicket
+from api.tickets.lists import TicketQuery
 from api.tickets.models import InvalidTransition, ReasonRequired, Ticket
-from api.tickets.queries import HistoryQuery, TicketQuery
+from api.tickets.queries import HistoryQuery
 from api.tickets.schemas import (
     NO_REASON,
     NO_RESOLUTION,
@@ -114,7 +115,7 @@ async def list_tickets(
     query: Annotated[TicketQuery, Query()], session: Reads, viewer: CurrentUser
 ) -> Slice[object]:
     """List the tickets you may see, newest first; filters combine."""
-    found = await queries.find(session, query, viewer=viewer)
+    found = await lists.find(session, query, viewer=viewer)
     return found.map(lambda row: present.brief(row, viewer))
 
 

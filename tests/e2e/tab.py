@@ -9,6 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 expect.set_options(timeout=15_000)
 PASSWORD = "password1"
+BLANK = "about:blank"
 READY = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 
 
@@ -35,7 +36,8 @@ class Tab:
 
     def sign_in(self, username: str, password: str = "") -> "Tab":
         """Sign in at the form on the screen, or at the sign-in page; most share one password."""
-        if not self.page.get_by_label("Пароль").count():
+        # The page's title, not its fields: those come with scripts of their own, later on a slow machine.
+        if self.page.url == BLANK or not self.settle().page.get_by_role("heading", name="Вход").count():
             self.open("login")
         self.fill("Имя пользователя или эл. почта", username)
         self.fill("Пароль", password or PASSWORD)
