@@ -294,7 +294,7 @@ async def test_each_dialog_is_between_its_worker_and_the_one_who_published(
     await sign_in(pool.worker)
     for listing in (path, "/responses"):
         assert await ids(client, listing) == [mine.id]
-    assert "90" not in (await client.get(path)).text
+    assert "My price is 90" not in (await client.get(path)).text
     problem(await client.get(f"/responses/{theirs.id}/messages"), 404, "not_found")
     refused = await client.post(f"/responses/{theirs.id}/messages", json={"text": "Take less"})
     problem(refused, 404, "not_found")
