@@ -32,11 +32,12 @@ class Tab:
             '[data-testid="stMain"] :is(h1, [data-testid="stAlert"], [class*="st-key-empty"])'
         )
         self.page.wait_for_selector(READY)
+        # Fields come with scripts of their own, which may still be on their way.
+        expect(self.page.get_by_test_id("stSkeleton")).to_have_count(0)
         return self
 
     def sign_in(self, username: str, password: str = "") -> "Tab":
         """Sign in at the form on the screen, or at the sign-in page; most share one password."""
-        # The page's title, not its fields: those come with scripts of their own, later on a slow machine.
         if self.page.url == BLANK or not self.settle().page.get_by_role("heading", name="Вход").count():
             self.open("login")
         self.fill("Имя пользователя или эл. почта", username)
