@@ -33,7 +33,7 @@ demo: setup ## Fill the database of `make run` with sample requests
 	@exec $(PY) -m api.cli demo $(ARGS)
 
 test: setup ## Run the tests with coverage (ARGS="-k word" for some of them)
-	@$(PY) -m coverage erase
+	@$(if $(ARGS),true,$(PY) -m coverage erase)
 	@$(PY) -m pytest --cov --cov-report=term $(if $(ARGS),--no-cov) $(ARGS)
 	@$(if $(ARGS),true,$(PY) -m coverage report $(WHOLE) >/dev/null || $(PY) -m coverage report $(WHOLE))
 
