@@ -119,7 +119,15 @@ class Settings(BaseSettings):
     """Largest request body."""
 
     storage_url: str = ".data/files"
-    """Where files are kept: a folder, or a bucket like ``s3://name`` (keys in ``AWS_…``)."""
+    """Where files are kept: a folder, or a bucket like ``s3://name``."""
+    storage_endpoint: str = ""
+    """Address of an S3 service that is not Amazon's; ``http://`` only where it may be read on the way."""
+    storage_region: str = ""
+    storage_access_key_id: str = ""
+    storage_secret_access_key: SecretStr = SecretStr("")
+    """Empty, as the three before: the environment's ``AWS_…``, else the role of the machine."""
+    storage_path_style: bool = True
+    """Off where the endpoint's address names the bucket already, like ``https://name.s3.example.com``."""
     attachment_max_size: ByteSize = ByteSize(10_000_000)
     """Largest file."""
     attachments_per_ticket: Annotated[int, Ge(1)] = 50

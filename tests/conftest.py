@@ -28,6 +28,7 @@ from api.core.security import Claims, issue_access_token
 from api.main import create_app
 from api.models import Base
 from api.settings import Settings
+from tests.bucket import Bucket, bucket_server
 from tests.factories import make_session
 
 ROOT = Path(__file__).parent.parent
@@ -73,6 +74,20 @@ def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Set
         password_hash_rounds=4,
         storage_url=str(tmp_path_factory.mktemp("files")),
     )
+
+
+@pytest.fixture(scope="session")
+def buckets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """The folder and the address of an S3 server of this run's own."""
+    root = tmp_path_factory.mktemp("buckets")
+    with bucket_server(root) as endpoint:
+        yield root, endpoint
+
+
+@pytest.fixture
+def bucket(buckets: tuple[Path, str]) -> Bucket:
+    """An empty bucket on a real S3 server."""
+    return Bucket.new(*buckets)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Files on a disk, and what happens when it is away."""
+"""Files on a disk, and what happens when it is away; for buckets see test_storage_in_buckets.py."""
 
 import io
 from datetime import UTC, datetime, timedelta
@@ -104,24 +104,3 @@ async def test_a_store_that_is_away_is_unavailable(storage: Storage, folder: Pat
         await storage.stream("ab/cd")
     with pytest.raises(Unavailable):
         await storage.delete(["ab/cd"])
-
-
-async def test_a_bucket_that_does_not_answer_is_given_up_soon(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The library would try for three minutes, and whoever sends a file with it.
-    for name, value in {
-        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_ACCESS_KEY_ID": "x",
-        "AWS_SECRET_ACCESS_KEY": "x",
-        "AWS_REGION": "eu-west-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    storage = Storage(with_values(settings, storage_url="s3://repairs"))
-
-    started = datetime.now(UTC)
-    with pytest.raises(Unavailable):
-        await storage.put("a", b"x")
-    assert not await storage.check()
-    assert datetime.now(UTC) - started < timedelta(seconds=30)

@@ -3,92 +3,31 @@
 import asyncio
 import hashlib
 import io
-import json
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import httpx
 import pytest
-from fastapi import FastAPI
 from httpx import AsyncClient
 from PIL import Image
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.auth.models import Role, User
 from api.core import errors
 from api.core.db import Database
 from api.core.storage import Storage
-from api.settings import Settings, get_settings
 from api.tickets.attachments import service
 from api.tickets.attachments.models import Attachment
 from api.tickets.comments.models import Visibility
-from api.tickets.models import Ticket
-from api.tickets.states import Status
-from tests.api.live import with_values
+from tests.api.desk import Desk, Queue, send, sent
 from tests.conftest import SignIn
 from tests.evidence import history, problem, rows
-from tests.factories import make_comment, make_ticket, make_user
+from tests.factories import make_comment, make_ticket
 from tests.live import listening
 from tests.pictures import DOCX, EXE, HTML, MP4, PDF, SVG, XLSX, huge_png, photo, picture
-
-
-class Desk:
-    """A ticket, everybody who may send files to it, and the folder where they are kept."""
-
-    def __init__(self, ticket: Ticket, users: dict[str, User], folder: Path, app: FastAPI) -> None:
-        self.ticket, self.users, self.folder, self.app = ticket, users, folder, app
-        self.path = f"/tickets/{ticket.id}/attachments"
-        self.public = f"/public/tickets/{ticket.code}/attachments"
-
-    def files(self) -> list[Path]:
-        """Return what lies in the store."""
-        return sorted(path for path in self.folder.rglob("*") if path.is_file() and path.name != "health")
-
-
-@pytest.fixture
-def limits(app: FastAPI, settings: Settings, tmp_path: Path) -> Iterator[Settings]:
-    """Settings with a store of the test's own; the application has them."""
-    kept = app.state.storage
-    changed = with_values(settings, storage_url=str(tmp_path / "files"))
-    app.state.settings, app.state.storage = changed, Storage(changed)
-    yield changed
-    app.state.storage = kept
-
-
-@pytest.fixture
-async def desk(session: AsyncSession, app: FastAPI, limits: Settings) -> Desk:
-    users = {
-        "worker": await make_user(session, name="Anna"),
-        "manager": await make_user(session, Role.MANAGER),
-        "admin": await make_user(session, Role.ADMIN),
-        "customer": await make_user(session, Role.CLIENT),
-        "stranger": await make_user(session, Role.CLIENT),
-        "other_worker": await make_user(session),
-    }
-    ticket = await make_ticket(
-        session, status=Status.ASSIGNED, worker=users["worker"], account_id=users["customer"].id
-    )
-    await session.commit()
-    return Desk(ticket, users, Path(limits.storage_url), app)
-
-
-async def send(
-    client: AsyncClient, path: str, content: bytes = b"Hello", name: str = "a.txt", **form: Any
-) -> httpx.Response:
-    return await client.post(path, files={"file": (name, content)}, data=form)
-
-
-async def sent(client: AsyncClient, path: str, *what: Any, **form: Any) -> dict[str, Any]:
-    response = await send(client, path, *what, **form)
-    assert response.status_code == 201, response.text
-    file: dict[str, Any] = response.json()
-    return file
 
 
 async def test_a_file_is_kept_and_comes_back_as_it_was(
@@ -390,34 +329,6 @@ async def test_files_of_internal_comments_are_hidden_from_clients(
     assert [file["id"] for file in (await client.get(listing)).json()["items"]] == [shown["id"]]
     problem(await client.get(f"{one}/{hidden['id']}"), 404, "not_found")
     assert (await client.get(f"{one}/{shown['id']}")).status_code == 200
-
-
-class Queue:
-    """The jobs that were asked for."""
-
-    def __init__(self, session: AsyncSession) -> None:
-        self._session = session
-
-    async def run(self) -> int:
-        """Run those that delete files; return how many there were."""
-        found = await self._session.scalars(
-            text("DELETE FROM procrastinate_jobs WHERE task_name = 'delete_files' RETURNING args::text")
-        )
-        jobs = [json.loads(arguments) for arguments in found]
-        await self._session.commit()
-        for arguments in jobs:
-            for _ in range(2):  # it may run twice
-                await service.delete_files(**arguments)
-        return len(jobs)
-
-
-@pytest.fixture
-def queue(session: AsyncSession, limits: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
-    monkeypatch.setenv("DATABASE_URL", limits.database_url)
-    monkeypatch.setenv("STORAGE_URL", limits.storage_url)
-    get_settings.cache_clear()
-    yield Queue(session)
-    get_settings.cache_clear()
 
 
 async def test_its_author_and_admins_delete_a_file(
