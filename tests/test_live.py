@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -14,17 +15,20 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 from sqlalchemy import select, text, update
 from structlog.testing import capture_logs
+from typing_extensions import override
 from websockets.exceptions import InvalidStatus
 
 from api.auth.models import Role, User, UserSession
 from api.core.db import Database, now
-from api.core.security import Claims, issue_access_token
+from api.core.pubsub import PubSub
+from api.core.security import Claims, PasswordHasher, issue_access_token, read_access_token
 from api.settings import LOCAL_SECRET_KEY, Settings
 from api.tickets.comments.models import Comment
 from api.tickets.live import router
 from api.tickets.live import socket as live_socket
 from api.tickets.models import Ticket, TicketEvent
 from api.tickets.states import Status
+from tests.api.accounts import OTHER_PASSWORD, PASSWORD
 from tests.api.live import caller, database_of, running
 from tests.factories import make_comment, make_offer, make_pooled, make_ticket, make_user
 from tests.live import Listener, guest, listening
@@ -105,6 +109,7 @@ async def room(served: tuple[FastAPI, Listener], committed: str) -> AsyncIterato
             users = {
                 "worker": await make_user(session, name="Anna"),
                 "manager": await make_user(session, Role.MANAGER, name="Mark"),
+                "admin": await make_user(session, Role.ADMIN),
                 "customer": await make_user(session, Role.CLIENT),
                 "stranger": await make_user(session, Role.CLIENT),
                 "other_worker": await make_user(session),
@@ -273,6 +278,90 @@ async def test_a_session_that_ends_in_silence_ends_the_socket_at_the_next_heartb
             await session.execute(update(UserSession).values(revoked_at=now()))
 
         assert await one.closed() == 4401
+
+
+@pytest.mark.parametrize("how", ["logout", "logout-all", "password", "deactivated", "role"])
+async def test_a_session_that_ends_ends_its_sockets_at_once(how: str, room: Room) -> None:
+    headers = await room.headers("manager")
+    async with room.shop.sessions.begin() as session:
+        manager = await session.get_one(User, room.users["manager"].id)
+        manager.password_hash = await PasswordHasher(rounds=4).hash(PASSWORD)
+    token = headers["Authorization"].removeprefix("Bearer ")
+    async with guest(room.address, room.path, token) as one, await room.enter("worker") as worker:
+        started = time.monotonic()
+        await end_session(room, how, headers)
+
+        assert await one.closed() == 4401
+        assert time.monotonic() - started < live_socket.HEARTBEAT_SECONDS / 5
+        assert (await worker.hear("presence", state="gone"))["who"]["name"] == "Mark"
+
+
+async def end_session(room: Room, how: str, headers: dict[str, str]) -> None:
+    """End the session of the manager whose header this is."""
+    user, admin = f"/users/{room.users['manager'].id}", await room.headers("admin")
+    change = {"current_password": PASSWORD, "new_password": OTHER_PASSWORD}
+    if how in ("logout", "logout-all"):
+        answer = await room.api.post(f"/auth/{how}", headers=headers)
+    elif how == "password":
+        other = await room.headers("manager")  # the one that changes it lives on
+        answer = await room.api.post("/auth/password", json=change, headers=other)
+    elif how == "deactivated":
+        answer = await room.api.patch(user, json={"is_active": False}, headers=admin)
+    else:
+        answer = await room.api.patch(user, json={"role": "worker"}, headers=admin)
+    assert answer.is_success, answer.text
+
+
+async def test_another_session_of_the_same_user_stays(room: Room) -> None:
+    headers = await room.headers("worker")
+    async with await room.enter("worker") as one:
+        await room.api.post("/auth/logout", headers=headers)
+        await room.post("manager", "/comments", text="Still there?")
+
+        assert (await one.hear("comment"))["comment"]["text"] == "Still there?"
+
+
+class Deaf(PubSub):
+    """An ear that is told of ended sessions too late, as over a slow line."""
+
+    @override
+    def _on_end(self, *_: object) -> None:
+        """Hear nothing."""
+
+
+async def test_nobody_types_after_their_session_ended(room: Room) -> None:
+    with room.changed("pubsub", Deaf(room.app.state.settings)):
+        async with await room.enter("worker") as worker, await room.enter("manager") as manager:
+            await worker.say("typing")
+            await manager.hear("typing")
+            async with room.shop.sessions.begin() as session:
+                await session.execute(update(UserSession).values(revoked_at=now()))
+            await asyncio.sleep(live_socket.TYPING_SECONDS)
+            await worker.say("typing")
+
+            assert await worker.closed() == 4401
+        await room.app.state.pubsub.close()
+    assert manager.kinds().count("typing") == 1
+
+
+async def test_nobody_hears_who_types_after_their_session_ended(room: Room) -> None:
+    token = await room.shop.token(room.users["worker"])
+    opened = read_access_token(token, key=LOCAL_SECRET_KEY).session_id
+    async with guest(room.address, room.path, token) as worker, await room.enter("code") as code:
+        database = room.app.state.database
+        # In one transaction with the end, so that nothing lies between the two.
+        signal = {"topic": room.ticket.id, "kind": "typing", "socket": "x", "role": "client", "id": None}
+        async with database.sessions.begin() as session:
+            ended = update(UserSession).where(UserSession.id == opened)
+            await session.execute(ended.values(revoked_at=now()))
+            await session.execute(
+                text("SELECT pg_notify('ticket_signals', :payload)"),
+                {"payload": json.dumps(signal | {"name": None})},
+            )
+
+        assert await worker.closed() == 4401
+        assert (await code.hear("typing"))["who"] == {"role": "client"}
+    assert "typing" not in worker.kinds()
 
 
 async def test_when_the_ticket_is_given_to_another_the_socket_ends(room: Room) -> None:

@@ -23,6 +23,8 @@ CHANGES: Final = "ticket_events"
 """Payload: the topic's number. There is something new to read."""
 SIGNALS: Final = "ticket_signals"
 """Payload: JSON with ``topic``. Something that is not kept: who types, who looks."""
+ENDED: Final = "sessions_ended"
+"""Payload: a session's number. Whoever came in by it must be looked at anew."""
 RETRY_SECONDS: Final = 0.5
 SIGNALS_KEPT: Final = 50
 KEEPALIVE_SECONDS: Final = 10.0
@@ -32,7 +34,8 @@ ANSWER_SECONDS: Final = 5.0
 class Subscription:
     """What one listener waits for: that something changed, however often, and signals."""
 
-    def __init__(self) -> None:
+    def __init__(self, session_id: int | None = None) -> None:
+        self.session_id = session_id
         self._woken = asyncio.Event()
         self._changed = False
         self._signals: deque[dict[str, Any]] = deque(maxlen=SIGNALS_KEPT)
@@ -80,15 +83,15 @@ class PubSub:
         self._listening = asyncio.Event()
 
     @contextlib.asynccontextmanager
-    async def subscribe(self, topic: int) -> Any:
-        """Yield a :class:`Subscription`; what commits from now on wakes it.
+    async def subscribe(self, topic: int, *, session_id: int | None = None) -> Any:
+        """Yield a :class:`Subscription`; what commits from now on wakes it, as does that its session ends.
 
         Waits until the process listens, so that nothing falls between reading the present
         state and the first notification.
         """
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._listen())
-        subscription = Subscription()
+        subscription = Subscription(session_id)
         self._topics[topic].add(subscription)
         try:
             await self._listening.wait()
@@ -120,6 +123,7 @@ class PubSub:
             try:
                 await connection.add_listener(CHANGES, self._on_change)
                 await connection.add_listener(SIGNALS, self._on_signal)
+                await connection.add_listener(ENDED, self._on_end)
                 self._listening.set()
                 self._wake_all()  # what was missed while nobody listened is in the tables
                 await self._stay(connection, lost)
@@ -153,6 +157,12 @@ class PubSub:
         signal = json.loads(str(payload))
         for subscription in self._topics.get(signal["topic"], ()):
             subscription.signal(signal)
+
+    def _on_end(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        for subscriptions in self._topics.values():
+            for subscription in subscriptions:
+                if subscription.session_id == int(str(payload)):
+                    subscription.change()
 
 
 async def send_signal(database: Database, topic: int, **payload: Any) -> None:

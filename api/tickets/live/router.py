@@ -59,7 +59,7 @@ async def follow_ticket_live(
         if claims is None:
             await websocket.close(UNAUTHENTICATED)
             return
-        await _serve(websocket, _by_claims(claims, ticket_id), _unlimited, after)
+        await _serve(websocket, _by_claims(claims, ticket_id), _unlimited, after, claims.session_id)
 
 
 @router.websocket("/public/tickets/{code}/live")
@@ -105,7 +105,9 @@ async def _within_public_limit(websocket: WebSocket) -> None:
     await within_limit(websocket.app.state.limiter, settings.public_limit, "public", host)
 
 
-async def _serve(websocket: WebSocket, find: Find, may_write: MayWrite, after: int | None) -> None:
+async def _serve(
+    websocket: WebSocket, find: Find, may_write: MayWrite, after: int | None, session_id: int | None = None
+) -> None:
     database, pubsub = database_of(websocket), websocket.app.state.pubsub
     assert isinstance(pubsub, PubSub)
     try:
@@ -120,7 +122,7 @@ async def _serve(websocket: WebSocket, find: Find, may_write: MayWrite, after: i
     except (SQLAlchemyError, OSError):
         await websocket.close(TRY_AGAIN)
         return
-    socket = LiveSocket(websocket, Guest(user, find, may_write), database=database, pubsub=pubsub)
+    socket = LiveSocket(websocket, Guest(user, find, may_write, session_id), database=database, pubsub=pubsub)
     await socket.serve(ticket.id, after)
 
 

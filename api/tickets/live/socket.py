@@ -56,6 +56,8 @@ class Guest:
     """Return the user and the ticket, locked or not; raises what the API would answer."""
     may_write: MayWrite
     """Count one more message; raises over the limit."""
+    session_id: int | None = None
+    """By which they signed in."""
 
 
 async def receive(websocket: WebSocket) -> bytes:
@@ -95,7 +97,7 @@ class LiveSocket:
 
     async def serve(self, ticket_id: int, after: int | None) -> None:
         """Tell what happens to the ticket and take what is said, from event ``after`` on."""
-        async with self._pubsub.subscribe(ticket_id) as subscription:
+        async with self._pubsub.subscribe(ticket_id, session_id=self._guest.session_id) as subscription:
             tasks = []
             try:
                 await self._greet(subscription, ticket_id, after)
@@ -135,11 +137,14 @@ class LiveSocket:
         """Send what is new; look the guest's rights up anew each time, and at every heartbeat."""
         while True:
             woken = await subscription.wait(HEARTBEAT_SECONDS)
-            for signal in subscription.take_signals():
-                await self._relay(signal)
+            signals = subscription.take_signals()
+            # First: if the guest's session ended before somebody typed, that is not for them any more.
             if (subscription.take_change() or not woken) and not await self._catch_up():
                 subscription.change()
                 await asyncio.sleep(RETRY_SECONDS)
+                continue
+            for signal in signals:
+                await self._relay(signal)
             if not woken:
                 await self._send({"type": "ping"})
 
@@ -218,9 +223,16 @@ class LiveSocket:
         await self._send({"type": "error", "key": key} | refusal)
 
     async def _typing(self, ticket_id: int) -> None:
-        if monotonic() - self._typed_at > TYPING_SECONDS:
-            self._typed_at = monotonic()
-            await self._signal(ticket_id, kind="typing")
+        """Tell the others, if the guest may still speak: they might type faster than they are shown out."""
+        if monotonic() - self._typed_at <= TYPING_SECONDS:
+            return
+        self._typed_at = monotonic()
+        try:
+            async with self._database.reads() as session:
+                await self._guest.find(session, False)
+        except (SQLAlchemyError, OSError):
+            return  # nobody could be told
+        await self._signal(ticket_id, kind="typing")
 
     async def _announce(self, ticket_id: int, state: str, *, ask: bool = False) -> None:
         """Tell the others that the guest looks at the ticket, or no longer does."""
