@@ -128,9 +128,7 @@ class _Body:
 
 async def download(request: Request) -> Response:
     """Hand a file, or its thumbnail, on to the browser while it is read."""
-    path = f"/attachments/{request.path_params['attachment_id']}"
-    if "code" in request.path_params:
-        path = place_of(request) + path
+    path = _file_path(request)
     small = {"thumbnail": "true"} if request.query_params.get("thumbnail") else {}
 
     def ask() -> requests.Response:
@@ -149,8 +147,13 @@ async def download(request: Request) -> Response:
 
 
 async def delete_file(request: Request) -> Response:
-    """Delete a file of one's own."""
-    return await _pass_on(request, f"/attachments/{request.path_params['attachment_id']}")
+    """Delete a file of one's own, or take back what was sent by the code."""
+    return await _pass_on(request, _file_path(request))
+
+
+def _file_path(request: Request) -> str:
+    path = f"/attachments/{request.path_params['attachment_id']}"
+    return place_of(request) + path if "code" in request.path_params else path
 
 
 def _kept(answer: requests.Response) -> dict[str, str]:
@@ -172,5 +175,5 @@ routes: Final[list[BaseRoute]] = [
     Route(
         "/talk/tickets/{ticket_id:int}/comments/{comment_id:int}", change_comment, methods=["PATCH", "DELETE"]
     ),
-    Route(_both("attachments/{attachment_id:int}")[0], delete_file, methods=["DELETE"]),
+    *(Route(path, delete_file, methods=["DELETE"]) for path in _both("attachments/{attachment_id:int}")),
 ]

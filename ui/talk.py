@@ -224,15 +224,20 @@ def _author(author: Json | None, reader: Reader) -> Json:
 
 
 def _file(file: Json, reader: Reader) -> Json:
-    admin = reader.user is not None and reader.user["role"] == "admin"
-    own = file["author"] is not None and reader.wrote(file["author"])
     return {
         "id": file["id"],
         "name": file["filename"],
         "size": file["size"],
         "thumb": file["has_thumbnail"],
-        "mine": admin or own,
+        "mine": _is_removable(file, reader),
     }
+
+
+def _is_removable(file: Json, reader: Reader) -> bool:
+    """Tell whether the API would let the reader delete a file."""
+    if reader.user is None:  # by code, and only while texts could be changed too
+        return file["author"] is None and now() - local(file["created_at"]) < EDITABLE_FOR
+    return reader.user["role"] == "admin" or (file["author"] is not None and reader.wrote(file["author"]))
 
 
 def _mark_read(place: str, reader: Reader, data: Json) -> None:

@@ -206,6 +206,8 @@ async def update(
         values["phone_key"] = phone_key(values["phone"], region=region)
     if "email" in values:
         values["email_key"] = key_of(values["email"]) if values["email"] else None
+    if "comment" in values:
+        values["comment"] = values["comment"] or None
     for field, value in values.items():
         setattr(client, field, value)
     if client.phone is None and client.email is None and client.user_id is None:

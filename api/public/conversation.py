@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response, status
+from fastapi import APIRouter, Depends, Form, Query, Request, Response, status
 from fastapi.responses import StreamingResponse
 
 from api.auth.deps import AppSettings, PublicLimit, PublicOnce
 from api.core.db import CurrentDatabase, Reads, Session, database_of
-from api.core.errors import NotFound, TooLarge, Unavailable
-from api.core.fields import PathId
+from api.core.errors import Forbidden, NotFound, TooLarge, Unavailable
+from api.core.fields import MAX_ID, PathId
 from api.core.idempotency import IdempotencyMismatch, OnceFor
 from api.core.limits import RateLimited
 from api.core.paging import InvalidCursor, Slice
@@ -24,10 +24,15 @@ from api.tickets.attachments.schemas import AttachmentOut, AttachmentPage
 from api.tickets.attachments.service import TooManyFiles
 from api.tickets.comments import queries as comments
 from api.tickets.comments import service as conversation
+from api.tickets.comments.editing import NoLongerEditable
 from api.tickets.comments.queries import CommentQuery
 from api.tickets.comments.schemas import CommentCreate, CommentOut, CommentPage, PublicCommentCreate
 
 router = APIRouter(prefix="/public/tickets/{code}", tags=["public"])
+
+CommentId = Annotated[
+    int | None, Form(ge=1, le=MAX_ID, description="A comment made by the code that it belongs to")
+]
 
 
 @router.get("/comments", response_model=CommentPage, responses=problems(NotFound, InvalidCursor))
@@ -75,6 +80,7 @@ async def upload_public_attachment(
     storage: FileStorage,
     settings: AppSettings,
     once: Annotated[OnceFor, Depends()],
+    comment_id: CommentId = None,
 ) -> Response:
     """Send a photo or a paper along, as the client who has the code."""
     async with database.reads() as reads:
@@ -83,10 +89,12 @@ async def upload_public_attachment(
 
     async def attach() -> AttachmentOut:
         ticket = await queries.by_code(session, code, lock=True)
-        made = await files.attach(session, ticket, stored, author=None, comment_id=None, settings=settings)
+        made = await files.attach(
+            session, ticket, stored, author=None, comment_id=comment_id, settings=settings
+        )
         return await attachments.by_id(session, made.id)
 
-    same = {"filename": stored.filename, "sha256": stored.findings.sha256}
+    same = {"filename": stored.filename, "sha256": stored.findings.sha256, "comment_id": comment_id}
     return await keep(storage, stored, await once.caller("public", **same), attach)
 
 
@@ -114,3 +122,18 @@ async def download_public_attachment(
     if attachment.ticket_id != ticket.id:
         raise NotFound("attachment")
     return await served(attachment, storage, thumbnail=thumbnail)
+
+
+@router.delete(
+    "/attachments/{attachment_id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    dependencies=[PublicLimit],
+    responses=problems(NotFound, Forbidden, NoLongerEditable, RateLimited),
+)
+async def delete_public_attachment(code: Code, attachment_id: PathId, session: Session) -> None:
+    """Take back a file that was sent by the code, within 15 minutes."""
+    ticket = await queries.by_code(session, code, lock=True)
+    attachment = await attachments.get(session, attachment_id, viewer=None)
+    if attachment.ticket_id != ticket.id:
+        raise NotFound("attachment")
+    await files.remove_by_code(session, ticket, attachment)

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.core import errors
-from api.core.db import Database
+from api.core.db import Database, now
 from api.core.storage import Storage
 from api.tickets.attachments import service
 from api.tickets.attachments.models import Attachment
@@ -25,7 +25,7 @@ from api.tickets.comments.models import Visibility
 from tests.api.desk import Desk, Queue, send, sent
 from tests.conftest import SignIn
 from tests.evidence import history, problem, rows
-from tests.factories import make_comment, make_ticket
+from tests.factories import make_attachment, make_comment, make_ticket
 from tests.live import listening
 from tests.pictures import DOCX, EXE, HTML, MP4, PDF, SVG, XLSX, huge_png, photo, picture
 
@@ -472,3 +472,152 @@ async def test_the_sweep_removes_what_nobody_names_once_it_is_a_day_old(
     named = await session.execute(select(Attachment.key, Attachment.thumbnail_key))
     assert left == {key for row in named for key in row} | {new}
     assert (desk.folder / "health").exists()
+
+
+async def test_a_file_sent_by_the_code_hangs_on_a_text_that_was(
+    client: AsyncClient, desk: Desk, sign_in: SignIn
+) -> None:
+    said = (await client.post(f"/public/tickets/{desk.ticket.code}/comments", json={"text": "Look"})).json()
+
+    file = await sent(client, desk.public, picture(), "tap.jpg", comment_id=said["id"])
+
+    assert (file["comment_id"], file["author"]) == (said["id"], None)
+    for path in (f"/public/tickets/{desk.ticket.code}", f"/public/tickets/{desk.ticket.code}/comments"):
+        answer = (await client.get(path)).json()
+        [comment] = answer.get("comments") or answer["items"]
+        assert comment["attachments"] == [file]
+    await sign_in(desk.users["worker"])
+    [shown] = (await client.get(f"/tickets/{desk.ticket.id}/comments")).json()["items"]
+    assert shown["attachments"] == [file]
+
+
+async def test_the_code_adds_files_to_its_own_texts_only(
+    client: AsyncClient, session: AsyncSession, desk: Desk
+) -> None:
+    own = await make_comment(session, desk.ticket)
+    others = [
+        await make_comment(session, desk.ticket, desk.users["worker"]),
+        await make_comment(session, desk.ticket, desk.users["customer"]),
+        await make_comment(session, desk.ticket, desk.users["worker"], visibility=Visibility.INTERNAL),
+        await make_comment(session, await make_ticket(session)),
+        await make_comment(session, desk.ticket, text=None, withdrawn_at=now()),
+    ]
+    await session.commit()
+    before = await rows(session)
+
+    for number in (*[one.id for one in others], own.id + 1000, 2**63 - 1):
+        refused = await send(client, desk.public, comment_id=number)
+        assert problem(refused, 422, "validation_error")["errors"][0]["loc"] == ["body", "comment_id"]
+    for bad in ("0", "-1", "x", "1.5", str(2**63)):
+        problem(await send(client, desk.public, comment_id=bad), 422, "validation_error")
+
+    assert (await rows(session), desk.files()) == (before, [])
+
+
+async def test_the_same_file_on_another_text_is_another_request(
+    client: AsyncClient, session: AsyncSession, desk: Desk
+) -> None:
+    one, two = await make_comment(session, desk.ticket), await make_comment(session, desk.ticket)
+    await session.commit()
+    form: dict[str, Any] = {"files": {"file": ("a.txt", b"Hello")}, "headers": {"Idempotency-Key": "k"}}
+
+    first = await client.post(desk.public, data={"comment_id": str(one.id)}, **form)
+    again = await client.post(desk.public, data={"comment_id": str(one.id)}, **form)
+    other = await client.post(desk.public, data={"comment_id": str(two.id)}, **form)
+
+    assert again.json() == first.json()
+    problem(other, 422, "idempotency_mismatch")
+    assert len(desk.files()) == 1
+
+
+async def test_whoever_has_the_code_takes_a_file_back(
+    client: AsyncClient, session: AsyncSession, desk: Desk, queue: Queue
+) -> None:
+    kept = await sent(client, desk.public)
+    file = await sent(client, desk.public, picture(), "wrong.jpg")
+
+    taken_back = await client.delete(f"{desk.public}/{file['id']}")
+
+    assert taken_back.status_code == 204, taken_back.text
+    problem(await client.get(f"{desk.public}/{file['id']}"), 404, "not_found")
+    problem(await client.get(f"{desk.public}/{file['id']}?thumbnail=true"), 404, "not_found")
+    problem(await client.delete(f"{desk.public}/{file['id']}"), 404, "not_found")
+    assert (await client.get(desk.public)).json()["items"] == [kept]
+    line = (await history(session, desk.ticket.id))[-1]
+    assert (line.event, line.actor_id, line.subject_id) == ("file_deleted", None, file["id"])
+    assert (line.note, line.internal) == ("wrong.jpg", False)
+    assert await queue.run() == 1
+    assert len(desk.files()) == 1
+
+
+async def test_the_code_takes_back_nothing_else(
+    client: AsyncClient, session: AsyncSession, desk: Desk, sign_in: SignIn
+) -> None:
+    await sign_in(desk.users["worker"])
+    note = await make_comment(session, desk.ticket, desk.users["worker"], visibility=Visibility.INTERNAL)
+    hidden = await sent(client, desk.path, b"Pays late", "a.txt", comment_id=note.id)
+    theirs = await sent(client, desk.path)
+    await sign_in(desk.users["customer"])
+    of_the_account = await sent(client, desk.path)
+    elsewhere = await make_attachment(session, await make_ticket(session))
+    late = await make_attachment(session, desk.ticket, created_at=now() - timedelta(minutes=15, seconds=1))
+    await session.commit()
+    before = await rows(session)
+
+    for file in (theirs, of_the_account):
+        problem(await client.delete(f"{desk.public}/{file['id']}"), 403, "forbidden")
+    for number in (hidden["id"], elsewhere.id, late.id + 1000):
+        problem(await client.delete(f"{desk.public}/{number}"), 404, "not_found")
+    problem(await client.delete(f"{desk.public}/{late.id}"), 409, "no_longer_editable")
+
+    assert await rows(session) == before
+
+
+@pytest.mark.parametrize("visibility", list(Visibility))
+async def test_a_comment_that_is_taken_back_takes_its_files_along(
+    visibility: Visibility,
+    *,
+    client: AsyncClient,
+    session: AsyncSession,
+    desk: Desk,
+    sign_in: SignIn,
+    queue: Queue,
+) -> None:
+    await sign_in(desk.users["worker"])
+    said = await make_comment(session, desk.ticket, desk.users["worker"], visibility=visibility)
+    other = await make_comment(session, desk.ticket, desk.users["worker"])
+    gone = [
+        await sent(client, desk.path, picture(), "a.jpg", comment_id=said.id),
+        await sent(client, desk.path, b"Hello", "b.txt", comment_id=said.id),
+    ]
+    kept = [await sent(client, desk.path), await sent(client, desk.path, comment_id=other.id)]
+
+    assert (await client.delete(f"/comments/{said.id}")).status_code == 204
+
+    for who in ("worker", "admin", "manager", "customer"):
+        await sign_in(desk.users[who])
+        assert (await client.get(desk.path)).json()["items"] == kept
+        for file in gone:
+            problem(await client.get(f"/attachments/{file['id']}"), 404, "not_found")
+            problem(await client.get(f"{desk.public}/{file['id']}"), 404, "not_found")
+    told = [(line.event, line.note, line.internal) for line in await history(session, desk.ticket.id)][-3:]
+    internal = visibility is Visibility.INTERNAL
+    assert told == [
+        ("comment_withdrawn", None, internal),
+        ("file_deleted", "a.jpg", internal),
+        ("file_deleted", "b.txt", internal),
+    ]
+    assert await queue.run() == 1
+    assert len(desk.files()) == len(kept)
+
+
+async def test_nothing_is_added_to_a_comment_that_was_taken_back(
+    client: AsyncClient, session: AsyncSession, desk: Desk, sign_in: SignIn
+) -> None:
+    said = await make_comment(session, desk.ticket, desk.users["worker"])
+    await sign_in(desk.users["worker"])
+    assert (await client.delete(f"/comments/{said.id}")).status_code == 204
+
+    problem(await send(client, desk.path, comment_id=said.id), 422, "validation_error")
+
+    assert desk.files() == []

@@ -487,3 +487,15 @@ async def test_an_id_that_is_nobodys_is_404_or_422(
     answer = await client.request(method, f"/clients/{client_id}", json=body)
 
     assert answer.status_code == status
+
+
+@pytest.mark.usefixtures("manager")
+async def test_an_empty_comment_is_none_whichever_way_it_comes(client: AsyncClient) -> None:
+    made = await client.post("/clients", json=NEW | {"comment": "  "})
+    assert (made.status_code, made.json()["comment"]) == (201, None)
+    path = f"/clients/{made.json()['id']}"
+
+    set_ = await client.patch(path, json={"comment": "Rings twice"})
+    emptied = await client.patch(path, json={"comment": ""})
+
+    assert (set_.json()["comment"], emptied.json()["comment"]) == ("Rings twice", None)

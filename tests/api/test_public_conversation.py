@@ -63,6 +63,7 @@ async def test_a_code_that_is_wrong_opens_nothing(
         await client.get(f"{path}/attachments"),
         await client.get(f"{path}/attachments/1"),
         await client.post(f"{path}/attachments", files={"file": ("a.txt", b"Hello")}),
+        await client.delete(f"{path}/attachments/1"),
         await client.post(f"{path}/reopen", json={"reason": "It drips"}),
     ]
 
@@ -170,7 +171,7 @@ async def limited(committed: str, settings: Settings) -> AsyncIterator[tuple[Asy
         yield caller(app), done
 
 
-@pytest.mark.parametrize("what", ["comments", "attachments", "reopen"])
+@pytest.mark.parametrize("what", ["comments", "attachments", "attachments/1", "reopen"])
 async def test_writing_by_code_has_a_limit_and_reading_none(
     what: str, limited: tuple[AsyncClient, Ticket]
 ) -> None:
@@ -184,7 +185,10 @@ async def test_writing_by_code_has_a_limit_and_reading_none(
         "attachments": {"files": {"file": ("a.txt", b"Hello")}},
         "reopen": {"json": {"reason": "It drips"}},
     }
-    refused = await api.post(f"{path}/{what}", **bodies[what])
+    if what in bodies:
+        refused = await api.post(f"{path}/{what}", **bodies[what])
+    else:
+        refused = await api.delete(f"{path}/{what}")
 
     problem(refused, 429, "rate_limited")
     assert int(refused.headers["Retry-After"]) > 0

@@ -84,6 +84,8 @@ create_public_comment | a code          |    201        201          201        
 upload_public_attachment | a code       |    201        201          201        201          201     201   201
 list_public_attachments | a code        |    200        200          200        200          200     200   200
 download_public_attachment | assigned, file | 200       200          200        200          200     200   200
+delete_public_attachment | assigned, file | 403         403          403        403          403     403   403
+delete_public_attachment | assigned, file by code | 204 204          204        204          204     204   204
 reopen_own_ticket | done                |    200        200          200        200          200     200   200
 
 publish_ticket    | new                 |    401        200          404        404          404     200   200
@@ -233,6 +235,7 @@ ASKS: Final[dict[tuple[str, str] | str, Ask]] = {
     "upload_public_attachment": Ask(CODE, files=UPLOAD),
     "list_public_attachments": Ask(CODE),
     "download_public_attachment": Ask(CODE | FILE),
+    "delete_public_attachment": Ask(CODE | FILE),
     "reopen_own_ticket": Ask(CODE, json=WHY),
     "publish_ticket": Ask(TICKET),
     "unpublish_ticket": Ask(TICKET),
@@ -288,6 +291,9 @@ async def _open_shop(client: AsyncClient, session: AsyncSession, given: str) -> 
     if more == "file":
         header = bearer((await tokens(client, users["its_worker"]))["access_token"])
         file = await client.post(f"/tickets/{ticket.id}/attachments", files=UPLOAD, headers=header)
+        shop.file_id = file.json()["id"]
+    elif more == "file by code":
+        file = await client.post(f"/public/tickets/{ticket.code}/attachments", files=UPLOAD)
         shop.file_id = file.json()["id"]
     return shop
 

@@ -105,6 +105,7 @@ def browser(vault: Vault) -> httpx.AsyncClient:
         ("DELETE", "/talk/tickets/7/comments/3"),
         ("DELETE", "/talk/tickets/7/attachments/3"),
         ("POST", "/talk/public/ABCD/comments"),
+        ("DELETE", "/talk/public/ABCD/attachments/3"),
     ],
 )
 async def test_another_site_can_say_nothing_in_the_readers_name(
@@ -220,6 +221,18 @@ async def test_a_file_is_asked_for_with_the_readers_rights(browser: httpx.AsyncC
     assert own.headers["x-content-type-options"] == "nosniff"
     assert own.headers["content-security-policy"] == "sandbox"
     assert (gone.status_code, gone.json()["code"]) == (404, "not_found")
+
+
+async def test_a_file_is_deleted_with_the_readers_rights(browser: httpx.AsyncClient, asked: Asked) -> None:
+    for place in ("tickets/7", "public/ABCD"):
+        await browser.delete(f"/talk/{place}/attachments/3", headers=OWN)
+
+    assert [call["call"] for call in asked.calls] == [
+        "DELETE /api/v1/attachments/3",
+        "DELETE /api/v1/public/tickets/ABCD/attachments/3",
+    ]
+    assert asked.calls[0]["headers"]["authorization"] == "Bearer access-1"
+    assert "authorization" not in asked.calls[1]["headers"]
 
 
 @pytest.fixture

@@ -147,6 +147,32 @@ def test_the_holder_of_a_code_reads_and_is_no_account(
     assert all("Authorization" not in call["headers"] for call in api.calls)
 
 
+@pytest.mark.parametrize(
+    ("author", "minutes", "by_code", "removable"),
+    [
+        (None, 1, True, True),
+        (None, 16, True, False),
+        (OLEG, 1, True, False),
+        (None, 1, False, False),  # the account's own files have an author
+        (ANNA, 16, False, True),
+        (OLEG, 1, False, False),
+    ],
+)
+def test_only_what_the_api_would_delete_is_offered(
+    *, author: Json | None, minutes: int, by_code: bool, removable: bool
+) -> None:
+    sent_at = (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat()
+    reader = Reader(None if by_code else ANNA | {"role": "client"})
+
+    file = talk._file(a_file(author=author, created_at=sent_at), reader)
+
+    assert file["mine"] is removable
+
+
+def test_admins_are_offered_to_delete_any_file() -> None:
+    assert talk._file(a_file(author=OLEG), Reader(ANNA))["mine"] is True
+
+
 def test_every_refusal_of_the_api_has_words_in_the_browser(
     full: FakeApi, screen: Screens, drawn: list[Json]
 ) -> None:

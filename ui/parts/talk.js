@@ -310,7 +310,7 @@ class Talk {
       if (answer.code) return answer;
       id = item.id = answer.id;
     }
-    const fields = id && !this.data.by_code ? { comment_id: id } : {};
+    const fields = id ? { comment_id: id } : {};
     for (const file of [...(item.files || [])]) {
       const answer = await sendFile(`talk/${this.data.place}/attachments`, file, fields, (share) => {
         item.share = share;

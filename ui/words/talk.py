@@ -70,8 +70,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "в этой заявке уже слишком много файлов",
     ),
     "problem_no_longer_editable": (
-        "A message can be changed for 15 minutes.",
-        "Изменить сообщение можно только в течение 15 минут.",
+        "A message can be changed, and a file taken back, for 15 minutes.",
+        "Изменить сообщение или убрать файл можно только в течение 15 минут.",
     ),
     # reopening
     "still_wrong": ("Is something still wrong?", "Что-то всё ещё не так?"),

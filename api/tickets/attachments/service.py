@@ -1,6 +1,7 @@
 """Rules of files. Callers own the transaction."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,6 +20,7 @@ from api.tickets import history
 from api.tickets.attachments import inspection, queries
 from api.tickets.attachments.inspection import Findings
 from api.tickets.attachments.models import Attachment
+from api.tickets.comments.editing import NoLongerEditable, is_recent
 from api.tickets.comments.models import Comment, Visibility
 from api.tickets.comments.reading import readable_by
 from api.tickets.models import Ticket
@@ -125,7 +127,10 @@ async def attach(
 
 async def _is_internal(session: AsyncSession, ticket: Ticket, comment_id: int, author: User | None) -> bool:
     statement = select(Comment).where(
-        Comment.id == comment_id, Comment.ticket_id == ticket.id, readable_by(author)
+        Comment.id == comment_id,
+        Comment.ticket_id == ticket.id,
+        Comment.withdrawn_at.is_(None),
+        readable_by(author),
     )
     comment = await session.scalar(statement)
     own = comment is not None and comment.author_id == (author.id if author else None)
@@ -146,18 +151,55 @@ async def remove(session: AsyncSession, ticket: Ticket, attachment: Attachment, 
     internal = attachment.comment_id is not None and await session.scalar(
         select(Comment.visibility == Visibility.INTERNAL).where(Comment.id == attachment.comment_id)
     )
-    history.add(
-        session,
-        ticket,
-        "file_deleted",
-        actor=actor,
-        internal=bool(internal),
-        subject_id=attachment.id,
-        note=attachment.filename,
+    await _remove(session, ticket, [attachment], actor=actor, internal=bool(internal))
+
+
+async def remove_by_code(session: AsyncSession, ticket: Ticket, attachment: Attachment) -> None:
+    """Take back a file that was sent by the ticket's code.
+
+    Raises:
+        Forbidden: (403) somebody else's. NoLongerEditable: (409).
+    """
+    if attachment.author_id is not None:
+        msg = "only what was sent by the code is taken back by it"
+        raise Forbidden(msg)
+    if not is_recent(attachment.created_at):
+        msg = "a file can be taken back for 15 minutes"
+        raise NoLongerEditable(msg)
+    await _remove(session, ticket, [attachment], actor=None, internal=False)
+
+
+async def remove_from(session: AsyncSession, ticket: Ticket, comment: Comment, *, actor: User) -> None:
+    """Delete the files of a comment that is taken back."""
+    found = await session.scalars(
+        select(Attachment).where(Attachment.comment_id == comment.id).order_by(Attachment.id)
     )
-    keys = [key for key in (attachment.key, attachment.thumbnail_key) if key]
-    await session.delete(attachment)
-    await enqueue(session, DELETE_FILES, keys=keys)
+    internal = comment.visibility is Visibility.INTERNAL
+    await _remove(session, ticket, found.all(), actor=actor, internal=internal)
+
+
+async def _remove(
+    session: AsyncSession,
+    ticket: Ticket,
+    attachments: Sequence[Attachment],
+    *,
+    actor: User | None,
+    internal: bool,
+) -> None:
+    for attachment in attachments:
+        history.add(
+            session,
+            ticket,
+            "file_deleted",
+            actor=actor,
+            internal=internal,
+            subject_id=attachment.id,
+            note=attachment.filename,
+        )
+        await session.delete(attachment)
+    keys = [key for one in attachments for key in (one.key, one.thumbnail_key) if key]
+    if keys:
+        await enqueue(session, DELETE_FILES, keys=keys)
 
 
 async def forget_files(session: AsyncSession, ticket: Ticket) -> None:

@@ -13,9 +13,9 @@ from api.core.paging import InvalidCursor, Slice
 from api.core.problems import problems
 from api.tickets import queries as tickets
 from api.tickets.comments import queries, service
+from api.tickets.comments.editing import NoLongerEditable
 from api.tickets.comments.queries import CommentQuery
 from api.tickets.comments.schemas import CommentCreate, CommentOut, CommentPage, CommentUpdate, ReadUpTo
-from api.tickets.comments.service import NoLongerEditable
 from api.tickets.deps import LockedTicket, VisibleTicket
 
 router = APIRouter(tags=["conversation"])
@@ -78,6 +78,6 @@ async def update_comment(
     responses=problems(*ACCESS, Forbidden, NoLongerEditable),
 )
 async def withdraw_comment(comment_id: PathId, session: Session, caller: CurrentUser) -> None:
-    """Take one's own comment back, within 15 minutes; its place stays."""
+    """Take one's own comment and its files back, within 15 minutes; its place stays."""
     comment, ticket = await queries.lock(session, comment_id, viewer=caller)
-    service.withdraw(session, ticket, comment, author=caller)
+    await service.withdraw(session, ticket, comment, author=caller)

@@ -1,8 +1,5 @@
 """Rules of the conversation. Callers own the transaction, and hold the ticket's lock."""
 
-from datetime import timedelta
-from typing import Final
-
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,21 +7,14 @@ from sqlalchemy.sql import func
 
 from api.auth.models import Role, User
 from api.core.db import now
-from api.core.errors import AppError, Forbidden, invalid_field
+from api.core.errors import Forbidden, invalid_field
 from api.tickets import history
+from api.tickets.attachments import service as attachments
+from api.tickets.comments.editing import NoLongerEditable, is_recent
 from api.tickets.comments.models import Comment, TicketRead, Visibility
 from api.tickets.comments.reading import readable_by
 from api.tickets.comments.schemas import CommentCreate
 from api.tickets.models import Ticket
-
-EDITABLE_FOR: Final = timedelta(minutes=15)
-
-
-class NoLongerEditable(AppError):
-    """A comment can be changed or taken back for 15 minutes, and only once taken back."""
-
-    status = 409
-    code = "no_longer_editable"
 
 
 async def add(
@@ -97,8 +87,8 @@ def edit(session: AsyncSession, ticket: Ticket, comment: Comment, text: str, *, 
     _tell(session, ticket, comment, "comment_edited", author)
 
 
-def withdraw(session: AsyncSession, ticket: Ticket, comment: Comment, *, author: User) -> None:
-    """Take one's own comment back; its place in the conversation stays.
+async def withdraw(session: AsyncSession, ticket: Ticket, comment: Comment, *, author: User) -> None:
+    """Take one's own comment back, and its files with it; its place in the conversation stays.
 
     Raises:
         Forbidden: (403) somebody else's. NoLongerEditable: (409).
@@ -106,13 +96,14 @@ def withdraw(session: AsyncSession, ticket: Ticket, comment: Comment, *, author:
     _require_own(comment, author)
     comment.text, comment.withdrawn_at = None, now()
     _tell(session, ticket, comment, "comment_withdrawn", author)
+    await attachments.remove_from(session, ticket, comment, actor=author)
 
 
 def _require_own(comment: Comment, author: User) -> None:
     if comment.author_id != author.id:
         msg = "only its author changes a comment"
         raise Forbidden(msg)
-    if comment.withdrawn_at is not None or now() - comment.created_at > EDITABLE_FOR:
+    if comment.withdrawn_at is not None or not is_recent(comment.created_at):
         msg = "a comment can be changed for 15 minutes, and not once it was taken back"
         raise NoLongerEditable(msg)
 
