@@ -170,5 +170,21 @@ async def test_the_endpoint_s_address_may_name_the_bucket(bucket: Bucket, settin
     assert (bucket.folder / "ab" / "cd").read_bytes() == b"x"
 
 
+async def test_an_endpoint_with_https_is_never_asked_without(bucket: Bucket, settings: Settings) -> None:
+    storage = kept_in(bucket, settings, storage_endpoint=bucket.endpoint.replace("http://", "https://"))
+
+    assert not await storage.check()
+    assert not (bucket.folder / "health").exists()
+
+
+async def test_settings_of_s3_are_for_no_other_store(bucket: Bucket, settings: Settings) -> None:
+    storage = kept_in(bucket, settings, storage_url="memory:///")
+
+    await storage.put("a", b"x")
+
+    assert await content(storage, "a") == b"x"
+    assert bucket.objects() == []
+
+
 def test_the_secret_is_not_printed(bucket: Bucket, settings: Settings) -> None:
     assert not re.search(SECRET, repr(with_values(settings, **bucket.settings)))
