@@ -11,6 +11,7 @@ import json
 import statistics
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from alembic import command
@@ -30,19 +31,34 @@ WARM_UP = 10
 
 async def told(listener: ClientConnection, text: str) -> None:
     """Return once ``listener`` hears ``text``."""
-    async with asyncio.timeout(PATIENCE):
-        async for frame in listener:
-            message = json.loads(frame)
-            if message["type"] == "comment" and message["comment"]["text"] == text:
-                return
+    while True:
+        message = json.loads(await listener.recv())
+        if message["type"] == "comment" and message["comment"]["text"] == text:
+            return
 
 
 async def delivery(speaker: ClientConnection, listener: ClientConnection, text: str) -> float:
     """Say something on one side; return after how many milliseconds the other one hears it."""
     started = time.perf_counter()
     await speaker.send(json.dumps({"type": "comment", "text": text}))
-    await told(listener, text)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await told(listener, text)
+    except TimeoutError:
+        msg = f"{text!r} was not heard; its speaker was told {await answer(speaker)}"
+        raise RuntimeError(msg) from None
     return (time.perf_counter() - started) * 1000
+
+
+async def answer(speaker: ClientConnection) -> object:
+    """Return what the server said of the last text: an acknowledgement, a refusal, or nothing."""
+    said: object = None
+    with suppress(TimeoutError):
+        async with asyncio.timeout(1):
+            while True:
+                message = json.loads(await speaker.recv())
+                said = message if message["type"] in ("ack", "error") else said
+    return said
 
 
 async def measure(database: str, both: list[Server], texts: int) -> dict[str, list[float]]:
