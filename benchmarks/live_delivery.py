@@ -37,6 +37,12 @@ async def told(listener: ClientConnection, text: str) -> None:
             return
 
 
+async def ready(socket: ClientConnection) -> None:
+    """Return once the server follows for ``socket``: what was said before is not told to it."""
+    while json.loads(await socket.recv())["type"] != "ready":
+        pass
+
+
 async def delivery(speaker: ClientConnection, listener: ClientConnection, text: str) -> float:
     """Say something on one side; return after how many milliseconds the other one hears it."""
     started = time.perf_counter()
@@ -75,6 +81,7 @@ async def measure(database: str, both: list[Server], texts: int) -> dict[str, li
         open_socket(public, proxy=None) as client,
         open_socket(own, proxy=None, subprotocols=["bearer", token]) as master,  # type: ignore[list-item]
     ):
+        await asyncio.gather(ready(client), ready(master))
         ways = {"client → worker": (client, master), "worker → client": (master, client)}
         times: dict[str, list[float]] = {way: [] for way in ways}
         for number in range(WARM_UP + texts):
