@@ -54,12 +54,12 @@ def free_port() -> int:
 class Server:
     """One ``uvicorn api.main:app``, started and ended by its process id."""
 
-    def __init__(self, database: str, log: Path) -> None:
+    def __init__(self, database: str, log: Path, **environment: str) -> None:
         self.port, self.log = free_port(), log
         self.url = f"http://{LOOPBACK}:{self.port}/api/v1"
         limits = {"PUBLIC_RATE_LIMIT": "", "LOGIN_RATE_LIMIT": "", "PASSWORD_HASH_ROUNDS": "4"}
         where = {"DATABASE_URL": database, "STORAGE_URL": str(log.parent / "files")}
-        self._environment = os.environ | {"ENV": "local"} | where | limits
+        self._environment = os.environ | {"ENV": "local"} | where | limits | environment
         self.start()
 
     def start(self) -> None:
@@ -93,9 +93,9 @@ class Server:
 
 
 @contextmanager
-def servers(database: str, folder: Path, count: int = 2) -> Iterator[list[Server]]:
+def servers(database: str, folder: Path, count: int = 2, **environment: str) -> Iterator[list[Server]]:
     """Start servers on one database, all at once; end them after."""
-    started = [Server(database, folder / f"server{n}.log") for n in range(count)]
+    started = [Server(database, folder / f"server{n}.log", **environment) for n in range(count)]
     try:
         for server in started:
             server.wait()

@@ -1,6 +1,8 @@
 """Passwords, tokens and codes, by themselves."""
 
+import asyncio
 import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -69,8 +71,34 @@ async def test_hashes_leave_a_core_to_others(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("os.cpu_count", lambda: None)
     unknown = PasswordHasher(rounds=4)
 
-    assert many._places._value == 3
-    assert unknown._places._value == 1
+    assert many._threads._max_workers == 3
+    assert unknown._threads._max_workers == 1
+
+
+async def test_who_gives_up_waiting_leaves_the_place_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    hasher, at_once, most, lock = PasswordHasher(rounds=4), 0, 0, threading.Lock()
+    original = hasher._scheme.hash
+
+    def counted(password: str) -> str:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        time.sleep(0.02)
+        with lock:
+            at_once -= 1
+        return str(original(password))
+
+    monkeypatch.setattr(hasher._scheme, "hash", counted)
+    impatient = [asyncio.create_task(hasher.hash("x")) for _ in range(3)]
+    await asyncio.sleep(0.01)
+    for task in impatient:
+        task.cancel()
+
+    await asyncio.gather(*(hasher.hash("y") for _ in range(3)))
+
+    assert most == 1
 
 
 def test_a_token_says_who_and_which_session() -> None:

@@ -4,14 +4,18 @@ import asyncio
 import hashlib
 import os
 import secrets
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from jose import jwt
 from jose.exceptions import JWTError
 from passlib.hash import bcrypt_sha256
+
+T = TypeVar("T")
 
 ALGORITHM: Final = "HS256"
 HEADER: Final = {"alg": ALGORITHM, "typ": "JWT"}
@@ -101,24 +105,28 @@ def read_code(text: str) -> str | None:
 class PasswordHasher:
     """bcrypt over a SHA-256 pre-hash, so that no byte beyond its 72 is lost.
 
-    One hash is a quarter of a second of CPU. It runs in threads, in one less than there are
-    cores at once, so that sign-ins never hold up other requests.
+    One hash is a quarter of a second of CPU, and lets go of the interpreter meanwhile. Hashes run
+    in threads of their own, one less than there are cores: so sign-ins wait for each other and
+    never hold up other requests. The threads are as important as any other: with a lower priority
+    they would be put aside while they hold the interpreter, and everybody would wait for them.
     """
 
     def __init__(self, rounds: int) -> None:
         self._scheme = bcrypt_sha256.using(rounds=rounds)  # type: ignore[no-untyped-call]  # its stubs are half done
-        self._places = asyncio.Semaphore(max(1, (os.cpu_count() or 2) - 1))
+        # Not a semaphore before asyncio's threads: whoever gives up waiting would free a place
+        # while the thread still computes.
+        self._threads = ThreadPoolExecutor(max(1, (os.cpu_count() or 2) - 1), thread_name_prefix="hash")
 
     async def hash(self, password: str) -> str:
         """Return the hash to store."""
-        async with self._places:
-            return str(await asyncio.to_thread(self._scheme.hash, password))
+        return str(await self._run(self._scheme.hash, password))
 
     async def verify(self, password: str, stored: str | None) -> bool:
         """Tell whether ``password`` is the one; as slow for an account that does not exist."""
-        async with self._places:
-            matches = await asyncio.to_thread(self._verify, password, stored)
-        return matches and stored is not None
+        return await self._run(self._verify, password, stored) and stored is not None
+
+    async def _run(self, compute: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, compute, *arguments)
 
     def _verify(self, password: str, stored: str | None) -> bool:
         # In the thread as a whole: the first use of `_nobody` is a hash too.
