@@ -6,11 +6,11 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import OAuth2PasswordBearer
 from limits import RateLimitItem
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.auth.models import Role, User, UserSession
-from api.core.db import database_of, now
+from api.auth import queries
+from api.auth.models import Role, User
+from api.core.db import database_of
 from api.core.errors import AppError, Forbidden, Unauthenticated
 from api.core.idempotency import Once, OnceFor
 from api.core.limits import Limiter, RateLimited
@@ -30,13 +30,13 @@ class InvalidToken(AppError):
     headers = {"WWW-Authenticate": 'Bearer error="invalid_token"'}  # noqa: RUF012  as the base declares it
 
 
-def settings_of(request: Request) -> Settings:
+async def settings_of(request: Request) -> Settings:
     """Return the settings of the application that serves ``request``."""
     settings: Settings = request.app.state.settings
     return settings
 
 
-def hasher_of(request: Request) -> PasswordHasher:
+async def hasher_of(request: Request) -> PasswordHasher:
     """Return the process's password hasher."""
     hasher: PasswordHasher = request.app.state.hasher
     return hasher
@@ -46,7 +46,7 @@ AppSettings = Annotated[Settings, Depends(settings_of)]
 Hasher = Annotated[PasswordHasher, Depends(hasher_of)]
 
 
-def phone_region(settings: AppSettings) -> str:
+async def phone_region(settings: AppSettings) -> str:
     """Return the country of phone numbers that are written without one."""
     return settings.phone_region
 
@@ -54,7 +54,7 @@ def phone_region(settings: AppSettings) -> str:
 Region = Annotated[str, Depends(phone_region)]
 
 
-def address_of(request: Request) -> str:
+async def address_of(request: Request) -> str:
     """Return the caller's network address, as far as the peer and trusted proxies tell."""
     return request.client.host if request.client else "unknown"
 
@@ -62,7 +62,7 @@ def address_of(request: Request) -> str:
 Address = Annotated[str, Depends(address_of)]
 
 
-def claims_of(settings: AppSettings, token: Annotated[str | None, Depends(_bearer)]) -> Claims:
+async def claims_of(settings: AppSettings, token: Annotated[str | None, Depends(_bearer)]) -> Claims:
     """Return what the access token says.
 
     Raises:
@@ -85,23 +85,10 @@ CurrentClaims = Annotated[Claims, Depends(claims_of)]
 async def user_of(session: AsyncSession, claims: Claims) -> User:
     """Return the user whose session the token belongs to.
 
-    The database decides, not the token: an account that was deactivated, or whose role or
-    password changed, has no live session left.
-
     Raises:
         InvalidToken: (401) the session has ended.
     """
-    user = await session.scalar(
-        select(User)
-        .join(UserSession, UserSession.user_id == User.id)
-        .where(
-            User.id == claims.user_id,
-            User.is_active,
-            UserSession.id == claims.session_id,
-            UserSession.revoked_at.is_(None),
-            UserSession.expires_at > now(),
-        )
-    )
+    user = await session.scalar(queries.caller(claims))
     if user is None:
         msg = "the session has ended, sign in again"
         raise InvalidToken(msg)
@@ -121,12 +108,21 @@ async def current_user(request: Request, claims: CurrentClaims) -> User:
 CurrentUser = Annotated[User, Depends(current_user)]
 
 
+def need(user: User, *roles: Role) -> User:
+    """Return ``user``, who has one of ``roles``.
+
+    Raises:
+        Forbidden: (403) another one.
+    """
+    if user.role not in roles:
+        msg = f"needs role {' or '.join(roles)}"
+        raise Forbidden(msg)
+    return user
+
+
 def _require(*roles: Role) -> Callable[[User], Awaitable[User]]:
     async def check(user: CurrentUser) -> User:
-        if user.role not in roles:
-            msg = f"needs role {' or '.join(roles)}"
-            raise Forbidden(msg)
-        return user
+        return need(user, *roles)
 
     return check
 
@@ -154,7 +150,7 @@ UserOnce = Annotated[Once, Depends(once_for_user)]
 PublicOnce = Annotated[Once, Depends(once_for_anyone)]
 
 
-def limiter_of(request: Request) -> Limiter:
+async def limiter_of(request: Request) -> Limiter:
     """Return the process's limiter."""
     limiter: Limiter = request.app.state.limiter
     return limiter

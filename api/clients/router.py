@@ -6,9 +6,10 @@ from fastapi import APIRouter, Depends, Query, Response, status
 
 from api.auth.deps import InvalidToken, Region, StaffUser, UserOnce
 from api.clients import queries, service
+from api.clients.matching import ClientExists, contact_of
 from api.clients.queries import ClientQuery
 from api.clients.schemas import ClientCreate, ClientOut, ClientPage, ClientUpdate
-from api.clients.service import ClientExists, HasTickets
+from api.clients.service import HasTickets
 from api.core.db import Reads, Session
 from api.core.errors import Forbidden, NotFound, Unauthenticated
 from api.core.fields import PathId
@@ -43,7 +44,7 @@ async def create_client(
     """Add a client."""
 
     async def create() -> AnyRow:
-        client_id = await service.create(session, service.contact_of(body, region=region))
+        client_id = await service.create(session, contact_of(body, region=region))
         return await queries.get(session, client_id)
 
     return await once(create, ClientOut.model_validate, headers=lambda client: {"ETag": etag(client.version)})

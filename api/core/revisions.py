@@ -11,9 +11,9 @@ from enum import Enum
 from typing import Annotated, Any
 
 from fastapi import Header, Response
-from sqlalchemy import ForeignKey, Index, inspect, select
+from sqlalchemy import ColumnElement, ForeignKey, Index, func, inspect, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
 
 from api.core.db import Base, Record, now
 from api.core.errors import AppError
@@ -124,6 +124,12 @@ class IfMatch:
     def admits(self, version: int) -> bool:
         """Tell whether the caller's version is still the current one."""
         return self._tags is None or "*" in self._tags or etag(version) in self._tags
+
+    def where(self, version: InstrumentedAttribute[int]) -> ColumnElement[bool]:
+        """Return :meth:`admits` for a row that is not at hand."""
+        if self._tags is None or "*" in self._tags:
+            return true()
+        return func.concat('"', version, '"').in_(self._tags)
 
     def require(self, version: int, changes: Sequence[Change]) -> None:
         """Refuse a change of anything but what the caller saw.

@@ -1,12 +1,12 @@
 """``/public``: what works without signing in."""
 
-from fastapi import APIRouter, Response, status
+from fastapi import APIRouter, Request, Response, status
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.auth.deps import PublicLimit, PublicOnce, Region
-from api.core.db import Reads, Session
+from api.auth.deps import PublicLimit, Region
+from api.core.db import Reads, Session, database_of
 from api.core.errors import NotFound
-from api.core.idempotency import IdempotencyMismatch
+from api.core.idempotency import Answered, CurrentKey, IdempotencyMismatch, created
 from api.core.limits import RateLimited
 from api.core.problems import problems
 from api.public.deps import ITS_CLIENT, Code
@@ -60,12 +60,20 @@ SUBMIT = {
 @router.post("/public/tickets", operation_id="submit_ticket", **SUBMIT)  # type: ignore[arg-type]  # as above
 @router.post("/tickets/public", include_in_schema=False, **SUBMIT)  # type: ignore[arg-type]
 async def submit_ticket(
-    body: PublicTicketCreate, session: Session, requester: CurrentRequester, region: Region, once: PublicOnce
+    request: Request, body: PublicTicketCreate, requester: CurrentRequester, region: Region, key: CurrentKey
 ) -> Response:
     """Ask for a repair; the answer has the code to follow it by."""
-    return await once(
-        lambda: intake.submit(session, body, requester=requester, region=region), Receipt.model_validate
-    )
+    attempt = await key.attempt_of("public")
+    async with database_of(request).reads() as session:
+        made = await intake.submit(
+            session,
+            body,
+            attempt=attempt,
+            answer=Receipt.model_validate,
+            requester=requester,
+            region=region,
+        )
+    return made.replay(attempt) if isinstance(made, Answered) else created(Receipt.model_validate(made))
 
 
 @router.get("/public/tickets/{code}", responses=problems(NotFound))

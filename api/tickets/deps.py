@@ -41,7 +41,7 @@ LockedTicket = Annotated[Ticket, Depends(locked_ticket, scope="function")]
 AdminsTicket = Annotated[Ticket, Depends(admins_ticket, scope="function")]
 
 
-def requester_of(request: Request, address: Address) -> Requester:
+async def requester_of(request: Request, address: Address) -> Requester:
     """Return where the request came from."""
     return Requester(address, (request.headers.get("user-agent") or "")[:300] or None)
 

@@ -1,11 +1,27 @@
 """The single exit of a change: whoever changes a ticket tells it here, in the same transaction."""
 
+from typing import Final
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Insert,
+    false,
+    insert,
+    literal,
+    literal_column,
+    null,
+    select,
+    true,
+    union_all,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.auth.models import User
 from api.core.db import now
 from api.core.revisions import Changes, pending_changes
 from api.tickets.models import TICKET_FIELDS, Ticket, TicketEvent
+from api.tickets.states import Status
 
 
 def record(
@@ -27,15 +43,35 @@ def record(
     add(session, ticket, event, actor=actor, changes=changes, note=note)
 
 
-def record_created(session: AsyncSession, ticket: Ticket, *, actor: User | None, note: str | None) -> None:
-    """Write down the first line; ``note`` is what differs from what is known of the client.
+_LINE: Final = ("ticket_id", "actor_id", "event", "changes", "note", "internal", "version")
 
-    The note is not for the client's eyes: it would tell whoever knows an e-mail what is known
-    of the one it belongs to.
+
+def line_of(changed: CTE, event: str, changes: Changes, *, actor_id: ColumnElement[int]) -> Insert:
+    """Return the INSERT of what :func:`record` writes, for a statement that changes a ticket unseen."""
+    kind = TicketEvent.changes.type
+    line = select(
+        changed.c.id, actor_id, literal(event), literal(changes, kind), null(), false(), changed.c.version
+    )
+    return insert(TicketEvent).from_select(_LINE, line)
+
+
+def first_lines(ticket: CTE, owner: CTE, *, actor_id: ColumnElement[int | None]) -> Insert:
+    """Return the INSERT of what begins a ticket's history, as part of the statement that makes it.
+
+    What ``differs`` from what is known of its ``owner`` is not for the client's eyes: it would
+    tell whoever knows an e-mail what is known of the one it belongs to.
     """
-    add(session, ticket, "created", actor=actor, changes={"status": [None, ticket.status.value]})
-    if note:
-        add(session, ticket, "contact_differs", actor=actor, note=note, internal=True)
+    status, nothing = [
+        literal(changes, TicketEvent.changes.type) for changes in ({"status": [None, Status.NEW]}, {})
+    ]
+    version: ColumnElement[int] = literal_column("1")
+    created = select(ticket.c.id, actor_id, literal("created"), status, null(), false(), version)
+    differs = (
+        select(ticket.c.id, actor_id, literal("contact_differs"), nothing, owner.c.differs, true(), version)
+        .join_from(ticket, owner, true())
+        .where(owner.c.differs.is_not(None))
+    )
+    return insert(TicketEvent).from_select(_LINE, union_all(created, differs))
 
 
 def add(

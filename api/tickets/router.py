@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response, status
+from fastapi import APIRouter, Depends, Query, Request, Response, status
 
 from api.auth.deps import (
     ClientUser,
+    CurrentClaims,
     CurrentUser,
     DeskUser,
     InvalidToken,
@@ -14,10 +15,11 @@ from api.auth.deps import (
     StaffOrClient,
     StaffUser,
     UserOnce,
-    WorkerUser,
+    need,
+    user_of,
 )
-from api.auth.models import User
-from api.core.db import Reads, Session
+from api.auth.models import Role, User
+from api.core.db import Reads, Session, database_of
 from api.core.errors import Forbidden, NotFound, Unauthenticated
 from api.core.fields import PathId
 from api.core.idempotency import IdempotencyMismatch
@@ -226,9 +228,23 @@ async def assign_ticket(
 
 
 @router.post("/{ticket_id}/take", responses=problems(*MOVE))
-async def take_ticket(_worker: WorkerUser, move: Mover) -> TicketOut:
+async def take_ticket(
+    request: Request,
+    ticket_id: PathId,
+    claims: CurrentClaims,
+    session: Session,
+    if_match: Expected,
+    response: Response,
+) -> TicketOut:
     """Start work on a ticket that is assigned to you; of any number at once, one succeeds."""
-    return await move.to(Status.IN_PROGRESS, only_from=(Status.ASSIGNED,))
+    async with database_of(request).reads() as stroke:
+        taken = await service.take(stroke, ticket_id, claims, if_match=if_match)
+    if taken is not None and taken.worker is not None:
+        return _answer(taken, taken.worker, response)
+    worker = need(await user_of(session, claims), Role.WORKER)
+    ticket = await queries.lock(session, ticket_id, viewer=worker)
+    mover = TicketMover(ticket, worker, session, if_match, response)
+    return await mover.to(Status.IN_PROGRESS, only_from=(Status.ASSIGNED,))
 
 
 @router.post("/{ticket_id}/status", responses=problems(*MOVE, ReasonRequired, WorkerRequired))

@@ -4,15 +4,20 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
 from sqlalchemy import delete as sql_delete
-from sqlalchemy import insert, literal, select
+from sqlalchemy import inspect, literal, select
 from sqlalchemy import update as sql_update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased, contains_eager, with_expression
 from sqlalchemy.orm.attributes import set_committed_value
 
+from api.auth import queries as accounts
 from api.auth.models import Role, User
+from api.core.db import now
 from api.core.errors import AppError, Forbidden, invalid_field
 from api.core.revisions import IfMatch
+from api.core.security import Claims
 from api.tickets import history, queries, states
+from api.tickets.comments.reading import unread
 from api.tickets.models import InvalidTransition, Ticket, TicketEvent
 from api.tickets.schemas import TicketUpdate
 from api.tickets.states import FINISHED, WITH_WORKER, Party, Priority, Status
@@ -118,6 +123,44 @@ def _event(was: Status, target: Status) -> str:
     return {Status.ON_HOLD: "held", Status.DONE: "completed"}.get(target, target.value)
 
 
+async def take(session: AsyncSession, ticket_id: int, claims: Claims, *, if_match: IfMatch) -> Ticket | None:
+    """Start the work of the worker whose token it is on a ticket that is assigned to them.
+
+    One statement, so that it is whole on a session of reads too; what it does is what
+    :func:`move` does. None when anything is against it: :func:`move` tells what.
+    """
+    was, target = Status.ASSIGNED, Status.IN_PROGRESS
+    worker = accounts.caller(claims).where(User.role == Role.WORKER).cte("caller")
+    moved = (
+        sql_update(Ticket)
+        .where(Ticket.id == ticket_id, Ticket.worker_id == worker.c.id, Ticket.status == was)
+        .where(if_match.where(Ticket.version))
+        .values(**consequences(was, target, Party.ITS_WORKER), version=Ticket.version + 1, updated_at=now())
+        .returning(Ticket)
+        .cte("moved")
+    )
+    told = history.line_of(moved, _event(was, target), {"status": [was, target]}, actor_id=moved.c.worker_id)
+    taken = aliased(Ticket, moved)
+    viewer = User(id=claims.user_id, role=Role.WORKER)
+    statement = (
+        select(taken)
+        .join(taken.client)
+        .join(taken.worker)
+        .options(contains_eager(taken.client), contains_eager(taken.worker))
+        .options(with_expression(taken.unread_comments, unread(viewer, taken.id)))
+        .add_cte(told.cte("told"))
+    )
+    ticket: Ticket | None = await session.scalar(statement)
+    return ticket
+
+
+def consequences(was: Status, target: Status, party: Party) -> dict[str, Any]:
+    """Return what :meth:`Ticket.move` sets, column by column: for statements that move a ticket unseen."""
+    ticket = Ticket(status=was)
+    ticket.move(target, by=frozenset({party}))
+    return {field.key: field.value for field in inspect(ticket).attrs if field.history.has_changes()}
+
+
 async def update(
     session: AsyncSession, ticket_id: int, change: TicketUpdate, *, actor: User, if_match: IfMatch
 ) -> Ticket:
@@ -211,12 +254,7 @@ async def mark_viewed(session: AsyncSession, ticket: Ticket, viewer: User) -> No
         .returning(Ticket.id, Ticket.version)
         .cte("marked")
     )
-    changes = literal({"viewed": [False, True]}, TicketEvent.changes.type)
-    line = select(
-        marked.c.id, literal(viewer.id), literal("viewed"), changes, literal(False), marked.c.version
-    )
-    columns = ["ticket_id", "actor_id", "event", "changes", "internal", "version"]
-    told = insert(TicketEvent).from_select(columns, line)
+    told = history.line_of(marked, "viewed", {"viewed": [False, True]}, actor_id=literal(viewer.id))
     if await session.scalar(told.returning(TicketEvent.id)) is not None:
         set_committed_value(ticket, "viewed", True)
 

@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 from httpx import AsyncClient
-from sqlalchemy import select
+from sqlalchemy import false, null, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.auth.models import Role, User
-from api.clients import service
+from api.clients import matching
 from api.clients.models import Client
+from api.clients.schemas import ClientCreate
 from api.core.revisions import Revision
 from api.settings import Settings
+from api.tickets import intake
 from api.tickets.models import Ticket
 from api.tickets.states import Status
 from tests.api.accounts import bearer, make_account, tokens
@@ -182,23 +184,49 @@ async def test_of_many_first_contacts_at_once_one_makes_the_client(
         assert {answer.json()["id"] for answer in made} == {created}
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/clients", {}), ("/tickets", {"title": "Kettle"}), ("/public/tickets", {"title": "Kettle"})],
+)
 @pytest.mark.usefixtures("manager")
 async def test_a_contact_that_others_take_each_time_is_given_up(
-    client: AsyncClient, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+    path: str, body: dict[str, Any], client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await make_client(session, email="ann@mail.example")
-    await session.commit()
+    # What comes back when another one was faster: nothing, and no reason why.
+    nothing = [null().label(name) for name in ("id", "request_hash", "answer")]
+    monkeypatch.setattr(intake, "OPEN", select(false().label("twice"), *nothing))
+    monkeypatch.setattr(matching, "FIND_OR_MAKE", select(Client.id).where(false()))
+    ann = {"name": "Ann", "email": "ann@mail.example"}
 
-    async def too_early(*_: object, **__: object) -> None:
-        """See nobody, as before the others have committed."""
-
-    monkeypatch.setattr(service, "_known", too_early)
-
-    answer = await client.post(
-        "/tickets", json={"title": "Kettle", "client": {"name": "A", "email": "ann@mail.example"}}
-    )
+    answer = await client.post(path, json=body | {"client": ann} if body else ann)
 
     assert (answer.status_code, answer.json()["code"]) == (409, "client_exists")
+
+
+@pytest.mark.parametrize("known", [{}, {"comment": "Ring"}, {"email": None, "phone": "+79123456789"}])
+@pytest.mark.parametrize(
+    "contact",
+    [
+        {"name": "Ann", "email": "ANN@mail.example"},
+        {"name": "Bob", "phone": "8 912 345-67-89", "email": "ann@mail.example", "comment": "Ring"},
+        {"name": "Ann", "phone": "+7 912 345-67-89", "email": "bob@mail.example", "comment": ""},
+        {"name": "Ann\\%s:x", "phone": "8 912 345 67 89"},
+    ],
+)
+async def test_the_database_tells_the_same_differences_as_the_rule(
+    known: dict[str, Any], contact: dict[str, Any], session: AsyncSession
+) -> None:
+    ann = await make_client(
+        session, **{"name": "Ann", "email": "ann@mail.example", "phone": "89123456789"} | known
+    )
+    given = matching.contact_of(ClientCreate(**contact), region="RU")
+
+    row = (await session.execute(matching.FIND_OR_MAKE, matching.given(given))).one()
+
+    assert (row.is_new, row.differs) == (
+        row.id != ann.id,
+        given.differences(ann) if row.id == ann.id else None,
+    )
 
 
 # Change

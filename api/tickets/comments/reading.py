@@ -7,7 +7,6 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from api.auth.models import Role, User
 from api.tickets.comments.models import Comment, TicketRead, Visibility
-from api.tickets.models import Ticket
 
 
 def readable_by(viewer: User | None) -> ColumnElement[bool]:
@@ -23,7 +22,7 @@ def unread(viewer: User, ticket_id: InstrumentedAttribute[int]) -> Any:
         select(TicketRead.last_comment_id)
         .where(TicketRead.ticket_id == ticket_id, TicketRead.user_id == viewer.id)
         # Said outright: two levels down, the row's ticket would become one of the subquery's own.
-        .correlate(Ticket)
+        .correlate(ticket_id.parent)
         .scalar_subquery()
     )
     return (

@@ -11,9 +11,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.auth.models import Role, User
-from api.clients import service as clients
+from api.clients import matching as clients
+from api.clients.matching import Contact
 from api.clients.models import Client
-from api.clients.service import Contact
 from api.core import security
 from api.core.db import Database, now
 from api.core.fields import key_of
@@ -229,10 +229,12 @@ async def _owners(session: AsyncSession, plans: Sequence[_Plan]) -> dict[int, Cl
             contact.phone_key and by_phone.get(contact.phone_key)
         )
         if not owner:
-            owner, is_new = await clients.find_or_create(session, contact)
-            if is_new:
-                owner.created_at = owner.updated_at = plan.created
-            keep(owner)
+            made = await clients.find_or_create(session, contact)
+            client = await session.get_one(Client, made.id)
+            if made.is_new:
+                client.created_at = client.updated_at = plan.created
+            keep(client)
+            owner = client
         owners[plan.entry.number] = owner
     return owners
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from api.clients.service import Contact
+from api.clients.matching import Contact
 from api.core.fields import e164, key_of
 from api.tickets.imports.rows import Row
 

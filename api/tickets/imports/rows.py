@@ -6,9 +6,9 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
 
-from api.clients import service as clients
+from api.clients import matching as clients
+from api.clients.matching import Contact
 from api.clients.schemas import ClientCreate
-from api.clients.service import Contact
 from api.core.db import now
 from api.core.errors import Invalid
 from api.core.fields import EARLIEST, LATEST, Address, Comment, Description, Line, Note, Text, Title
