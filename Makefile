@@ -8,7 +8,7 @@ ARGS ?=
 WHOLE = --include='api/core/*,api/tickets/states.py' --fail-under=100
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check fmt clean
+.PHONY: help setup run demo test check fmt bench clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ check: setup ## Check format, lint, types, floors and the lock file
 fmt: setup ## Format the code and fix what can be fixed
 	@$(PY) -m ruff format .
 	@$(PY) -m ruff check --fix .
+
+bench: setup ## Measure the goals beside their floor at a million tickets (ARGS=--full: five million too)
+	@exec $(PY) -m benchmarks $(ARGS)
 
 clean: ## Remove the environment and caches; your data in .data stays
 	rm -rf .venv .venv-* .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

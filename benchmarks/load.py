@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import uvloop
 from typing_extensions import override
@@ -105,8 +105,7 @@ class Client(asyncio.Protocol):
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -179,7 +178,7 @@ async def generate(job: Mapping[str, Any]) -> Result:
         p99=percentile(times, 0.99),
         worst=max(times, default=math.nan),
         good=len(times),
-        statuses=statuses,
+        statuses=dict(statuses),
     )
 
 

@@ -43,15 +43,15 @@ def lines(results: Figures) -> list[Line]:
     small, large = sizes[min(sizes, key=int)], sizes[max(sizes, key=int)]
     at = f"at {int(max(sizes, key=int)):,}"
     return [
-        _list(large, at),
-        _round_trips(large),
-        _blocks(small, large, at),
-        _search(large, at),
-        _first_page(large, at),
-        _year(large, at),
-        _submit(large, at),
-        _sign_in(large),
-        _ordinary(large, at),
+        _line(_list, large, at),
+        _line(_round_trips, large),
+        _line(_blocks, small, large, at),
+        _line(_search, large, at),
+        _line(_first_page, large, at),
+        _line(_year, large, at),
+        _line(_submit, large, at),
+        _line(_sign_in, large),
+        _line(_ordinary, large, at),
         Line(
             "against django-helpdesk at 100 thousand",
             "≥ 10× submit, ≥ 100× list",
@@ -59,8 +59,15 @@ def lines(results: Figures) -> list[Line]:
             "–",
             "not measured",
         ),
-        _process(large),
+        _line(_process, large),
     ]
+
+
+def _line(make: Callable[..., Line], *given: Any) -> Line:
+    try:
+        return make(*given)
+    except KeyError:  # the measurement failed, and `failed` tells why
+        return Line(make.__name__.strip("_").replace("_", " "), "–", "failed, see above", "–", "not measured")
 
 
 def _list(large: Figures, at: str) -> Line:
@@ -245,7 +252,7 @@ def details(results: Figures) -> str:
         (
             "Searches",
             ("search", "p50", "longest", "in the database", "blocks", "total"),
-            large["search"],
+            large.get("search", {}),
             lambda name, one: (
                 name,
                 _ms(one["p50"]) if one["answered"] else "not answered",
@@ -270,7 +277,7 @@ def details(results: Figures) -> str:
         (
             "Beside the ordinary way",
             ("list", "product", "ordinary", "ratio", "ratio in the database"),
-            large["ordinary"],
+            large.get("ordinary", {}),
             lambda name, one: (
                 name,
                 _ms(one["product_ms"]),
@@ -283,6 +290,7 @@ def details(results: Figures) -> str:
     return "\n\n".join(
         f"## {title}\n\n{grid([head, *[row(name, one) for name, one in found.items()]])}"
         for title, head, found, row in parts
+        if found
     )
 
 

@@ -1,0 +1,163 @@
+"""The benchmark: its shop is what it says and the same for a seed, its table has every goal, and it runs."""
+
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import submit_sql, table
+from benchmarks.capture import Statement
+from benchmarks.load import percentile
+from benchmarks.shop import CLIENT_COLUMNS, NULL, TICKET_COLUMNS, WORKERS, Shop, code, phone
+from benchmarks.words import OLD, RARE, RARE_COUNT, Words
+from tests.processes import ROOT
+
+UNTIL = datetime(2026, 11, 21, 12, tzinfo=UTC)
+OPEN = {"new", "assigned", "in_progress", "on_hold"}
+TINY_SECONDS = 240
+"""Under load; alone it is half a minute."""
+
+
+def tickets(count: int, seed: int = 1) -> list[dict[str, str]]:
+    shop, words = Shop(count, UNTIL, seed), Words()
+    lines = "".join(shop.ticket_block(block, words) for block in range(shop.blocks)).splitlines()
+    return [dict(zip(TICKET_COLUMNS, line.split("\t"), strict=True)) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def made() -> list[dict[str, str]]:
+    return tickets(12_000)
+
+
+def test_a_seed_makes_the_same_shop_and_another_seed_another() -> None:
+    assert tickets(300) == tickets(300)
+    assert tickets(300) != tickets(300, seed=2)
+    assert list(Shop(300, UNTIL).client_lines()) == list(Shop(300, UNTIL).client_lines())
+
+
+def test_ids_are_complete_and_codes_and_phones_unique(made: list[dict[str, str]]) -> None:
+    assert [int(row["id"]) for row in made] == list(range(1, len(made) + 1))
+    assert len({row["code"] for row in made}) == len(made)
+    assert re.fullmatch(r"(?:[0-9A-Z]{4}-){3}[0-9A-Z]{4}", code(random.Random(1)))  # noqa: S311
+    assert len({phone(number) for number in range(100_000)}) == 100_000
+
+
+def test_tickets_come_in_the_order_of_time_and_more_of_them_lately(made: list[dict[str, str]]) -> None:
+    moments = [datetime.fromisoformat(row["created_at"]) for row in made]
+    late = sum(UNTIL - moment < timedelta(days=365) for moment in moments)
+    assert late > len(made) / 3
+    assert all(b - a > timedelta(days=-1) for a, b in pairwise(moments))
+    assert max(moments) <= UNTIL
+
+
+def test_open_tickets_are_mostly_recent(made: list[dict[str, str]]) -> None:
+    since = (UNTIL - timedelta(days=21)).isoformat()
+    opened = [row for row in made if row["status"] in OPEN]
+    assert 0.005 < len(opened) / len(made) < 0.05
+    assert sum(row["created_at"] > since for row in opened) / len(opened) > 0.7
+
+
+def test_tickets_keep_the_rules_of_the_schema(made: list[dict[str, str]]) -> None:
+    for row in made:
+        with_worker = row["status"] in {"assigned", "in_progress", "on_hold"}
+        assert not with_worker or 1 <= int(row["worker_id"]) <= WORKERS
+        assert (row["fingerprint"] != NULL) == (row["status"] in OPEN)
+        reached = [row[name] for name in ("assigned_at", "in_progress_at", "done_at", "closed_at")]
+        known = [moment for moment in reached if moment != NULL]
+        assert known == sorted(known)
+        assert 1 <= int(row["client_id"]) <= Shop(len(made), UNTIL).clients
+
+
+def test_words_are_skewed_and_the_marks_are_where_they_should_be(made: list[dict[str, str]]) -> None:
+    texts = [f"{row['title']} {row['description']}".lower() for row in made]
+    counted = Counter(word for text in texts for word in set(text.split())).most_common()
+    assert counted[0][1] > 20 * counted[300][1]
+    assert len(counted) > 5_000
+    assert sum(RARE in text for text in texts) == RARE_COUNT
+    assert any(OLD in text for text in texts[: len(texts) // 5])
+    assert not any(OLD in text for text in texts[len(texts) // 5 :])
+
+
+def test_a_worker_gets_some_devices_more_than_others(made: list[dict[str, str]]) -> None:
+    devices = Counter(row["title"].split()[0] for row in made if row["worker_id"] == "1")
+    everybody = Counter(row["title"].split()[0] for row in made)
+    share, usual = (some.most_common(1)[0][1] / some.total() for some in (devices, everybody))
+    assert share > 1.5 * usual
+
+
+def test_every_client_can_be_reached() -> None:
+    for line in Shop(2_000, UNTIL).client_lines():
+        row = dict(zip(CLIENT_COLUMNS, line.rstrip("\n").split("\t"), strict=True))
+        assert row["phone_key"] != NULL or row["email_key"] != NULL
+        if row["phone"] != NULL:
+            assert re.sub(r"\D", "", row["phone"])[-10:] == row["phone_key"][2:]
+
+
+def test_percentiles_are_of_the_nearest_rank() -> None:
+    assert percentile([3, 1, 2, 4], 0.5) == 2
+    assert percentile([*range(1, 101)], 0.99) == 99
+    assert percentile([5], 0.99) == 5
+
+
+def statement(*parameters: str | None) -> list[Statement]:
+    work = Statement("INSERT INTO t SELECT $1::text, $2, $3, $4, $5", parameters)
+    return [Statement("BEGIN;", ()), work, Statement("COMMIT;", ())]
+
+
+def test_what_differs_between_two_submissions_is_drawn_anew_by_pgbench() -> None:
+    first = statement("Pump aaa", "\\x01", "7KQ2-M9TD", None, "same: \\d")
+    second = statement("Pump bbb", "\\x02", "A5RP-3XWB", None, "same: \\d")
+    script = submit_sql.script_of(first, second, ("aaa", "bbb"))
+    assert script is not None
+    assert script.text.endswith(
+        "INSERT INTO t SELECT replace(:p1, 'aaa', :serial::text)::text, sha256(:serial::text::bytea),"
+        " upper(left(md5(:serial::text), 16)), NULL, :p5;"
+    )
+    assert script.variables == {"p1": "Pump aaa", "p5": "same: \\d"}
+
+
+def test_submissions_of_several_statements_are_not_for_pgbench() -> None:
+    several = statement("a", "b", "c", "d", "e") * 2
+    assert submit_sql.script_of(several, several, ("x", "y")) is None
+
+
+@pytest.mark.slow
+def test_a_tiny_run_measures_every_goal(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--tiny", "--seconds", "1", "--rounds", "1", "--out", tmp_path],
+        cwd=ROOT,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        timeout=TINY_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    results: dict[str, Any] = json.loads((tmp_path / "table.json").read_text())
+    lines = results["lines"]
+    assert len(lines) == 11
+    assert [line["met"] for line in lines].count("not measured") == 1
+    assert {line["met"] for line in lines} <= {"yes", "no", "partly", "not measured"}
+    assert all(line["goal"] and line["figure"] and line["floor"] for line in lines)
+    assert table.grid([("what", "goal", "figure", "floor", "met?")]).splitlines()[0] in done.stdout
+    (large,) = [figures for figures in results["sizes"].values() if "search" in figures]
+    assert large["lists"]["floor"]["rate"] > large["lists"]["product"]["rate"] > 0
+    assert not any(large["lists"][name]["refused"] for name in ("product", "floor", "ordinary", "trivial"))
+    assert large["submit"]["rate"] > 0
+    assert not large["submit"]["refused"]
+    assert all(trips["good"] and trips["round_trips"] >= 1 for trips in large["round_trips"].values())
+    assert all(found["status"] == 200 and found["blocks"] > 0 for found in large["blocks"].values())
+    found = large["search"]
+    assert found["rare word"]["total"] == RARE_COUNT
+    assert found["absent word"]["found"] == 0
+    assert found["phone, digits"]["found"] == found["phone, dialled inland"]["found"] > 0
+    assert found["code"]["found"] == 1
