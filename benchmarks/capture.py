@@ -62,11 +62,26 @@ def cost(connection: Connection, work: Callable[[], Any]) -> Cost:
     return Cost(int(row[0]), int(row[1]), float(row[2]), int(row[3]))
 
 
-def wal_position(connection: Connection) -> int:
-    """Return how many bytes of WAL were ever written."""
-    row = connection.execute("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn").fetchone()
-    assert row is not None
-    return int(row[0])
+def wal(connection: Connection, work: Callable[[], int]) -> dict[str, float]:
+    """Return the bytes of WAL for each of what ``work`` made, by what wrote them.
+
+    Images of whole pages stand apart: how many there are hangs on when the last checkpoint was.
+    """
+    position = "SELECT pg_current_wal_insert_lsn()"
+    [(before,)] = connection.execute(position).fetchall()
+    count = max(1, work())
+    [(after,)] = connection.execute(position).fetchall()
+    connection.execute("SELECT pg_switch_wal()")  # what was inserted is on disk, where it is read from
+    rows = connection.execute(
+        'SELECT "resource_manager/record_type", record_size, fpi_size FROM pg_get_wal_stats(%s, %s)',
+        [before, after],
+    ).fetchall()
+    written = {str(name): int(size) / count for name, size, _ in rows if size}
+    return {
+        "total": sum(written.values()),
+        "page_images": sum(int(row[2]) for row in rows) / count,
+        **written,
+    }
 
 
 def configure(connection: Connection, **values: str | None) -> None:

@@ -162,24 +162,19 @@ def submit(bench: Bench) -> Figures:
 
 
 def _wal(bench: Bench, pgbench: Pgbench) -> Figures:
-    """Return the bytes of WAL a ticket, without images of whole pages: those hang on the last checkpoint."""
+    """Return the bytes of WAL a ticket of a client who is known, of a new one, and of pgbench's."""
     known = bench.connection.execute(
         "SELECT email FROM clients WHERE id <= %s AND email IS NOT NULL ORDER BY id LIMIT 1",
         [bench.shop.clients],
     ).fetchone()
     assert known is not None
-    bodies = {"known client": body(UNIQUE, email=known[0]), "new client": body(UNIQUE)}
-    figures: Figures = {}
-    capture.configure(bench.connection, full_page_writes="off")
-    try:
-        for name, what in bodies.items():
-            before = capture.wal_position(bench.connection)
-            call = Call(SUBMIT, "POST", body=json.dumps(what))
-            made = load.run(bench.product.port, [call], seconds=bench.seconds, connections=2)
-            figures[name] = (capture.wal_position(bench.connection) - before) / max(1, made.good)
-        before = capture.wal_position(bench.connection)
-        _, count = pgbench.rate(bench.seconds)
-        figures["pgbench, new client"] = (capture.wal_position(bench.connection) - before) / max(1, count)
-    finally:
-        capture.configure(bench.connection, full_page_writes=None)
-    return figures
+
+    def made(what: dict[str, Any]) -> int:
+        call = Call(SUBMIT, "POST", body=json.dumps(what))
+        return load.run(bench.product.port, [call], seconds=bench.seconds, connections=2).good
+
+    return {
+        "known client": capture.wal(bench.connection, lambda: made(body(UNIQUE, email=known[0]))),
+        "new client": capture.wal(bench.connection, lambda: made(body(UNIQUE))),
+        "pgbench": capture.wal(bench.connection, lambda: pgbench.rate(bench.seconds)[1]),
+    }

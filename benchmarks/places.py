@@ -95,6 +95,7 @@ def new_database(server: str, name: str) -> str:
     url = make_url(server).set(database=name).render_as_string(hide_password=False)
     with connect(url) as connection:
         connection.execute("CREATE EXTENSION pg_stat_statements")
+        connection.execute("CREATE EXTENSION pg_walinspect")
     return url
 
 
