@@ -197,23 +197,19 @@ def _continue_ids(connection: Connection, table: str) -> None:
     )
 
 
-def _cli(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "api.cli", *arguments],
+@lru_cache
+def _has_rebuild() -> bool:
+    return any(f'"{REBUILD}"' in path.read_text(encoding="utf-8") for path in (ROOT / "api").glob("*.py"))
+
+
+def _rebuild(url: str) -> None:
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "api.cli", REBUILD],
         cwd=ROOT,
         env=os.environ | {"DATABASE_URL": url, "ENV": "local"},
         capture_output=True,
         text=True,
         check=False,
     )
-
-
-@lru_cache
-def _has_rebuild() -> bool:
-    return REBUILD in _cli("postgresql+asyncpg://none@127.0.0.1/none", "--help").stdout
-
-
-def _rebuild(url: str) -> None:
-    done = _cli(url, REBUILD)
     if done.returncode != 0:
         raise RuntimeError(f"{REBUILD}: {done.stdout}{done.stderr}")

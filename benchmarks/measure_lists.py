@@ -49,7 +49,7 @@ def throughput(bench: Bench) -> Figures:
             "trivial": (trivial.port, Call("/")),
         }
         for port, call in targets.values():
-            load.run(port, [call], seconds=WARM_SECONDS, connections=CONNECTIONS)
+            load.run(port, [call], seconds=min(WARM_SECONDS, bench.seconds), connections=CONNECTIONS)
         rounds: dict[str, list[load.Result]] = {name: [] for name in targets}
         for number in range(bench.rounds):
             for name, (port, call) in targets.items():

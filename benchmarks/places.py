@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 import urllib.request
@@ -100,21 +99,19 @@ def new_database(server: str, name: str) -> str:
 
 
 def open_accounts(database: str) -> None:
-    """Make the accounts that the measurements sign in with: an admin, as an operator would, and a worker."""
-    name, password = ADMIN
-    subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "api.cli", "create-admin", name, "--password-stdin"],
-        cwd=ROOT,
-        env=environment(database, Path()),
-        input=f"{password}\n",
-        text=True,
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    name, password = WORKER
-    hashed = asyncio.run(PasswordHasher(ROUNDS).hash(password))
+    """Give the two accounts that the measurements sign in with a real password: an admin, and a worker."""
+
+    async def hashed() -> list[str]:
+        return [await PasswordHasher(ROUNDS).hash(password) for _, password in (ADMIN, WORKER)]
+
+    admins, workers = asyncio.run(hashed())
     with connect(database) as connection:
-        connection.execute("UPDATE users SET password_hash = %s WHERE username = %s", [hashed, name])
+        connection.execute(
+            "INSERT INTO users (username, username_key, role, language, password_hash, updated_at)"
+            " VALUES (%s, %s, 'admin', 'ru', %s, now())",
+            [ADMIN[0], ADMIN[0], admins],
+        )
+        connection.execute("UPDATE users SET password_hash = %s WHERE username = %s", [workers, WORKER[0]])
 
 
 def environment(database: str, files: Path) -> dict[str, str]:

@@ -23,8 +23,8 @@ from tests.processes import ROOT
 
 UNTIL = datetime(2026, 11, 21, 12, tzinfo=UTC)
 OPEN = {"new", "assigned", "in_progress", "on_hold"}
-TINY_SECONDS = 240
-"""Under load; alone it is half a minute."""
+TINY_SECONDS = 600
+"""On a machine that does ten other things; alone it is well under a minute."""
 
 
 def tickets(count: int, seed: int = 1) -> list[dict[str, str]]:
@@ -133,7 +133,18 @@ def test_submissions_of_several_statements_are_not_for_pgbench() -> None:
 @pytest.mark.slow
 def test_a_tiny_run_measures_every_goal(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--tiny", "--seconds", "1", "--rounds", "1", "--out", tmp_path],
+        [
+            sys.executable,
+            "-m",
+            "benchmarks",
+            "--tiny",
+            "--seconds",
+            "0.5",
+            "--rounds",
+            "1",
+            "--out",
+            tmp_path,
+        ],
         cwd=ROOT,
         env=os.environ,
         capture_output=True,
