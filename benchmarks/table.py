@@ -105,7 +105,7 @@ def _blocks(small: Figures, large: Figures, at: str) -> Line:
         "≤ 1.3×",
         f"**{flat} of {len(ratios)}** kinds of list; worst {told} ({worst})",
         "1×",
-        met(flat == len(ratios)) if flat < len(ratios) / 2 else met(flat == len(ratios), flat > 0),
+        met(*[ratio <= BLOCKS_RATIO for ratio in ratios.values()]),
     )
 
 

@@ -130,6 +130,93 @@ def test_submissions_of_several_statements_are_not_for_pgbench() -> None:
     assert submit_sql.script_of(several, several, ("x", "y")) is None
 
 
+def pace(rate: float) -> dict[str, Any]:
+    return {"rate": rate, "p50": 2.0, "p99": 1500.0, "refused": 0}
+
+
+def figures(blocks: int) -> dict[str, Any]:
+    """Return what a run would have measured of a good shop."""
+    search = {"p50": 8.0, "worst": 40.0, "database_ms": 1.5, "blocks": 5, "answered": True, "total": 3}
+    spent = {"p50": 9.0, "worst": 11.0, "answered": True, "database_ms": 0.8, "blocks": 4}
+    lists = {
+        name: pace(rate)
+        for name, rate in (("product", 50), ("floor", 100), ("ordinary", 10), ("trivial", 900))
+    }
+    trips = ("list", "get", "submit", "take")
+    cost = {"product_ms": 1.0, "ordinary_ms": 3000.0, "ratio": 3000.0, "ratio_in_database": 4000.0}
+    wal = {"total": 2300.0, "Gin": 900.0}
+    idle = {"p50": 2.0, "p99": 4.0}
+    return {
+        "lists": lists | {"ratio": 0.5, "ratios": [0.45, 0.55]},
+        "round_trips": {name: {"round_trips": 1.0} for name in trips},
+        "blocks": {"newest first": {"status": 200, "blocks": blocks, "database_ms": 0.4}},
+        "search": {"rare word": search, "phrase in quotes": search},
+        "first_page": {"first page and total": spent, "counters": spent},
+        "year": {"all workers": spent},
+        "submit": pace(40)
+        | {"ratio": 0.4, "ratios": [0.4], "pgbench_rate": 100.0, "statement": "the product's own statement"}
+        | {"wal": {"known client": wal, "new client": wal, "pgbench": wal}},
+        "signing_in": {
+            "p50_ratio": 1.0,
+            "p99_ratio": 1.1,
+            "idle": idle,
+            "busy": idle,
+            "sign_ins_a_second": 3.0,
+        },
+        "ordinary": {"first page": cost},
+        "process": {"seconds": 1.5, "memory_mb": 90.0, "memory_after_load_mb": 100.0},
+    }
+
+
+def results(small: dict[str, Any], large: dict[str, Any]) -> dict[str, Any]:
+    return {"sizes": {"10000": small, "5000000": large}}
+
+
+def test_the_table_has_every_goal_with_its_figure_and_says_what_is_met() -> None:
+    made = results({"blocks": figures(100)["blocks"]}, figures(120))
+    lines = table.lines(made)
+    assert [line.met for line in lines] == ["yes"] * 9 + ["not measured", "yes"]
+    text = table.markdown(lines).splitlines()
+    assert text[:2] == ["| what | goal | figure | floor | met? |", "| --- | --- | --- | --- | --- |"]
+    assert all(row.count("|") == 6 for row in text)
+    assert "**0.50** (0.45–0.55): 50/s, p50 2.0 ms, p99 1.5 s" in text[2]  # noqa: RUF001
+    assert "5,000,000" in text[2]
+    assert "| newest first | 100 | 120 | 1.20 | 0.4 ms |" in table.details(made)
+    assert json.loads(table.as_json(made, lines))["lines"][0]["met"] == "yes"
+
+
+def test_goals_that_are_missed_are_told_apart_from_those_met_in_part() -> None:
+    large = figures(300)
+    large["lists"]["ratio"] = 0.39
+    large["search"]["rare word"] |= {"p50": 26.0}
+    large["year"]["all workers"] |= {"answered": False}
+    large["submit"]["wal"]["known client"] = {"total": 2600.0}
+    found = table.lines(results({"blocks": figures(100)["blocks"]}, large))
+    verdicts = {line.what.partition(",")[0].partition(" (")[0]: line.met for line in found}
+    assert verdicts["list page of 10"] == "no"
+    assert verdicts["blocks touched by any list"] == "no"
+    assert verdicts["any search"] == "partly"
+    assert verdicts["statistics for a year"] == "no"
+    assert verdicts["`POST /public/tickets` against pgbench"] == "partly"
+
+
+def test_a_list_that_is_not_answered_is_the_worst_of_all() -> None:
+    large = figures(100)
+    large["blocks"]["sort=priority"] = {"status": 503, "blocks": 7, "database_ms": 0.0}
+    small = figures(100)["blocks"] | {"sort=priority": {"status": 200, "blocks": 50}}
+    line = table.lines(results({"blocks": small}, large))[2]
+    assert line.figure == "**1 of 2** kinds of list; worst unanswered (sort=priority)"
+    assert line.met == "partly"
+
+
+def test_a_measurement_that_failed_costs_its_own_line_only() -> None:
+    large = figures(100)
+    del large["submit"]
+    found = table.lines(results({"blocks": large["blocks"]}, large))
+    assert [line.met for line in found].count("not measured") == 2
+    assert [line.figure for line in found].count("failed, see above") == 1
+
+
 @pytest.mark.slow
 def test_a_tiny_run_measures_every_goal(tmp_path: Path) -> None:
     done = subprocess.run(
