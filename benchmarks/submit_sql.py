@@ -78,6 +78,8 @@ def script_of(
 def _place(number: int, was: str | None, then: str | None, mark: str, variables: dict[str, str]) -> str:
     if was is None or then is None:
         return "NULL"
+    if not was:  # pgbench takes no empty variable
+        return "''"
     name = f"p{number}"
     if was.startswith("\\x") and was != then:
         return f"sha256(:{SERIAL}::text::bytea)"

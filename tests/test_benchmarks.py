@@ -109,24 +109,24 @@ def test_percentiles_are_of_the_nearest_rank() -> None:
 
 
 def statement(*parameters: str | None) -> list[Statement]:
-    work = Statement("INSERT INTO t SELECT $1::text, $2, $3, $4, $5", parameters)
+    work = Statement("INSERT INTO t SELECT $1::text, $2, $3, $4, $5, $6", parameters)
     return [Statement("BEGIN;", ()), work, Statement("COMMIT;", ())]
 
 
 def test_what_differs_between_two_submissions_is_drawn_anew_by_pgbench() -> None:
-    first = statement("Pump aaa", "\\x01", "7KQ2-M9TD", None, "same: \\d")
-    second = statement("Pump bbb", "\\x02", "A5RP-3XWB", None, "same: \\d")
+    first = statement("Pump aaa", "\\x01", "7KQ2-M9TD", None, "same: \\d", "")
+    second = statement("Pump bbb", "\\x02", "A5RP-3XWB", None, "same: \\d", "")
     script = submit_sql.script_of(first, second, ("aaa", "bbb"))
     assert script is not None
     assert script.text.endswith(
         "INSERT INTO t SELECT replace(:p1, 'aaa', :serial::text)::text, sha256(:serial::text::bytea),"
-        " upper(left(md5(:serial::text), 16)), NULL, :p5;"
+        " upper(left(md5(:serial::text), 16)), NULL, :p5, '';"
     )
     assert script.variables == {"p1": "Pump aaa", "p5": "same: \\d"}
 
 
 def test_submissions_of_several_statements_are_not_for_pgbench() -> None:
-    several = statement("a", "b", "c", "d", "e") * 2
+    several = statement("a", "b", "c", "d", "e", "f") * 2
     assert submit_sql.script_of(several, several, ("x", "y")) is None
 
 
