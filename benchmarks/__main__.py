@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from api.core.processes import CannotRun
-from benchmarks import measure_lists, measure_process, measure_search, measure_writes, places, table
+from benchmarks import goals, measure_lists, measure_process, measure_search, measure_writes, places, table
 from benchmarks.asking import signed_in
 from benchmarks.bench import Bench, Figures
 from benchmarks.fill import ROOT, connect, fill, migrate
@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Interrupted: everything that was started is ended.", file=sys.stderr)
         return 130
-    found = table.lines(results)
+    found = goals.lines(results)
     text = _report(results, found)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "table.md").write_text(f"{text}\n\n{table.details(results)}\n", encoding="utf-8")

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from benchmarks import capture, floor, load
-from benchmarks.asking import Asker, Times, repeated
+from benchmarks.asking import Answer, Asker, Times, repeated
 from benchmarks.bench import Bench, Figures
 from benchmarks.capture import Statement
 from benchmarks.load import Call
@@ -120,10 +120,13 @@ def beside_ordinary(bench: Bench) -> Figures:
 
 
 def _in_database(bench: Bench, asker: Asker, path: str, query: Query) -> tuple[Times, float]:
-    """Return the times of a request over HTTP, and the mean time of it in the database."""
-    times = repeated(lambda: asker.get(path, **query))
-    spent = capture.cost(bench.connection, lambda: asker.get(path, **query))
-    return times, spent.milliseconds
+    """Return the times of a request over HTTP, and the time of it in the database."""
+
+    def ask() -> Answer:
+        return asker.get(path, **query)
+
+    times = repeated(ask)
+    return times, float(bench.costs(ask, times=1)["database_ms"])
 
 
 def list_cases(bench: Bench) -> Mapping[str, Query]:
@@ -178,14 +181,11 @@ def blocks(bench: Bench) -> Figures:
 
 def _cost_of_list(bench: Bench, asker: Asker, query: Query) -> Figures:
     warm = asker.list(**query)
-    costs = [
-        capture.cost(bench.connection, lambda: asker.list(**query))
-        for _ in range(1 if warm.milliseconds > SLOW_MS else 3)
-    ]
+    costs = bench.costs(lambda: asker.list(**query), times=1 if warm.milliseconds > SLOW_MS else 3)
+    good = warm.status == 200 and costs["answered"]
     return {
-        "status": warm.status,
-        "blocks": min(cost.blocks for cost in costs),
-        "database_ms": statistics.median(cost.milliseconds for cost in costs),
+        "status": warm.status if warm.status != 200 or good else 503,
+        **costs,
         "http_ms": warm.milliseconds,
         "total": warm.content.get("total"),
     }

@@ -1,11 +1,9 @@
 """Searches of every kind, the first page with its counters, and the statistics of a year."""
 
-import statistics
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from benchmarks import capture
 from benchmarks.asking import Answer, repeated
 from benchmarks.bench import Bench, Figures
 from benchmarks.measure_lists import WORKER_ID
@@ -71,14 +69,13 @@ def search(bench: Bench) -> Figures:
             return last[0]
 
         times = repeated(ask, times=REPEATS)
-        costs = [capture.cost(bench.connection, ask) for _ in range(3 if times.p50 < 1000 else 1)]
+        costs = bench.costs(ask, times=3 if times.p50 < 1000 else 1)
         figures[name] = {
             "asked": query,
             "p50": times.p50,
             "worst": times.worst,
-            "database_ms": statistics.median(cost.milliseconds for cost in costs),
-            "blocks": min(cost.blocks for cost in costs),
-            "answered": times.good,
+            **costs,
+            "answered": times.good and costs["answered"],
             "total": last[0].content.get("total"),
             "found": len(last[0].content.get("items", [])),
         }
@@ -110,11 +107,10 @@ def statistics_of_a_year(bench: Bench) -> Figures:
 
 def _in_database(bench: Bench, ask: Callable[[], Answer]) -> Figures:
     times = repeated(ask, times=REPEATS)
-    costs = [capture.cost(bench.connection, ask) for _ in range(REPEATS if times.p50 < 300 else 1)]
+    costs = bench.costs(ask, times=REPEATS if times.p50 < 300 else 1)
     return {
         "p50": times.p50,
-        "worst": times.worst,
-        "answered": times.good,
-        "database_ms": statistics.median(cost.milliseconds for cost in costs),
-        "blocks": min(cost.blocks for cost in costs),
+        "worst": max(times.worst, costs["database_ms"]),
+        **costs,
+        "answered": times.good and costs["answered"],
     }

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import submit_sql, table
+from benchmarks import goals, submit_sql, table
 from benchmarks.capture import Statement
 from benchmarks.load import percentile
 from benchmarks.shop import CLIENT_COLUMNS, NULL, TICKET_COLUMNS, WORKERS, Shop, code, phone
@@ -174,7 +174,7 @@ def results(small: dict[str, Any], large: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_table_has_every_goal_with_its_figure_and_says_what_is_met() -> None:
     made = results({"blocks": figures(100)["blocks"]}, figures(120))
-    lines = table.lines(made)
+    lines = goals.lines(made)
     assert [line.met for line in lines] == ["yes"] * 9 + ["not measured", "yes"]
     text = table.markdown(lines).splitlines()
     assert text[:2] == ["| what | goal | figure | floor | met? |", "| --- | --- | --- | --- | --- |"]
@@ -191,7 +191,7 @@ def test_goals_that_are_missed_are_told_apart_from_those_met_in_part() -> None:
     large["search"]["rare word"] |= {"p50": 26.0}
     large["year"]["all workers"] |= {"answered": False}
     large["submit"]["wal"]["known client"] = {"total": 2600.0}
-    found = table.lines(results({"blocks": figures(100)["blocks"]}, large))
+    found = goals.lines(results({"blocks": figures(100)["blocks"]}, large))
     verdicts = {line.what.partition(",")[0].partition(" (")[0]: line.met for line in found}
     assert verdicts["list page of 10"] == "no"
     assert verdicts["blocks touched by any list"] == "no"
@@ -204,7 +204,7 @@ def test_a_list_that_is_not_answered_is_the_worst_of_all() -> None:
     large = figures(100)
     large["blocks"]["sort=priority"] = {"status": 503, "blocks": 7, "database_ms": 0.0}
     small = figures(100)["blocks"] | {"sort=priority": {"status": 200, "blocks": 50}}
-    line = table.lines(results({"blocks": small}, large))[2]
+    line = goals.lines(results({"blocks": small}, large))[2]
     assert line.figure == "**1 of 2** kinds of list; worst unanswered (sort=priority)"
     assert line.met == "partly"
 
@@ -212,7 +212,7 @@ def test_a_list_that_is_not_answered_is_the_worst_of_all() -> None:
 def test_a_measurement_that_failed_costs_its_own_line_only() -> None:
     large = figures(100)
     del large["submit"]
-    found = table.lines(results({"blocks": large["blocks"]}, large))
+    found = goals.lines(results({"blocks": large["blocks"]}, large))
     assert [line.met for line in found].count("not measured") == 2
     assert [line.figure for line in found].count("failed, see above") == 1
 
