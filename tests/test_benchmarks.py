@@ -233,7 +233,7 @@ def test_a_tiny_run_measures_every_goal(tmp_path: Path) -> None:
             tmp_path,
         ],
         cwd=ROOT,
-        env=os.environ,
+        env=os.environ | {"TMPDIR": str(tmp_path)},  # also should we have to kill it
         capture_output=True,
         text=True,
         timeout=TINY_SECONDS,
