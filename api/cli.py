@@ -25,6 +25,7 @@ from api.core.operation import newest_revision
 from api.core.processes import CannotRun
 from api.core.security import PasswordHasher
 from api.settings import Environment, Settings
+from api.tickets import counters
 from api.tickets.imports import loader, reader
 from api.tickets.imports.loader import Known
 from api.tickets.imports.reader import Content
@@ -159,6 +160,13 @@ def _report(path: Path, content: Content, known: Known, *, written: int | None) 
     return BAD_LINES if bad else DONE
 
 
+def _rebuild_stats(options: argparse.Namespace) -> int:
+    """Count all tickets anew; others go on writing meanwhile."""
+    with _database(options) as settings:
+        print(f"{asyncio.run(_with(settings, counters.rebuild))} tickets were counted.")
+    return DONE
+
+
 def _create_admin(options: argparse.Namespace) -> int:
     """Make an account that may do everything."""
     password = _password(from_stdin=options.password_stdin)
@@ -212,6 +220,7 @@ def _parser() -> argparse.ArgumentParser:
     importing.add_argument("file", type=Path, metavar="FILE", help="JSON lines, or CSV with a header; UTF-8")
     importing.add_argument("--dry-run", action="store_true", help="list every bad line and write nothing")
     add("demo", _demo)
+    add("rebuild-stats", _rebuild_stats)
     admin = add("create-admin", _create_admin)
     admin.add_argument("username", metavar="USERNAME")
     admin.add_argument("--password-stdin", action="store_true", help="read the password from standard input")

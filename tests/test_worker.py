@@ -66,10 +66,14 @@ async def test_what_has_expired_is_deleted_and_nothing_else(session: AsyncSessio
     assert sum((await purge_expired(session)).values()) == 0
 
 
-def test_the_purge_runs_every_hour_and_the_sweep_every_night() -> None:
+def test_the_purge_runs_every_hour_the_sweep_every_night_and_the_folding_every_minute() -> None:
     periodic = {task.task.name: task.cron for task in jobs.periodic_registry.periodic_tasks.values()}
 
-    assert periodic == {"purge_expired": "17 * * * *", "sweep_files": "41 3 * * *"}
+    assert periodic == {
+        "purge_expired": "17 * * * *",
+        "sweep_files": "41 3 * * *",
+        "fold_counters": "* * * * *",
+    }
     assert (
         jobs.tasks["purge_expired"].queueing_lock == "purge_expired"
     )  # one waits, however many are asked for
