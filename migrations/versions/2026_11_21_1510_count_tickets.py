@@ -7,14 +7,14 @@ reads adds both, in one snapshot.
 Safe while the old code runs: the triggers do the work. From the moment they exist every change is
 counted; what was there before is counted from one snapshot, beside writers. Interrupted, it may be run again.
 
-Revision ID: 20261121_1210
-Revises: 20261121_1100
+Revision ID: 20261121_1510
+Revises: 20261121_1500
 """
 
 from alembic import op
 
-revision = "20261121_1210"
-down_revision = "20261121_1100"
+revision = "20261121_1510"
+down_revision = "20261121_1500"
 branch_labels = None
 depends_on = None
 
