@@ -86,15 +86,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.hasher = PasswordHasher(settings.password_hash_rounds)
     problems.install(app)
     api = APIRouter(prefix=PREFIX)
-    # The public router first: /tickets/public must not be read as a ticket's id.
+    # The public router first: /tickets/public must not be read as a ticket's id. Then what is asked
+    # most: routes are tried one after the other.
     conversation = (comments, responses, attachments, live)
     for router in (
+        public,
+        tickets,
+        public_conversation,
         auth,
         users,
         clients,
-        public,
-        public_conversation,
-        tickets,
         *conversation,
         operation.router,
     ):

@@ -166,7 +166,7 @@ def sign_in(client: AsyncClient, session: AsyncSession, settings: Settings) -> S
         opened: UserSession = await make_session(session, user)
         await session.commit()
         token = issue_access_token(
-            Claims(user.id, opened.id),
+            Claims(user.id, opened.id, user.role),
             key=settings.secret_key.get_secret_value(),
             ttl=settings.access_token_ttl,
         )

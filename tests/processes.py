@@ -120,7 +120,7 @@ class Books:
         async with self.sessions.begin() as session:
             opened = await make_session(session, user)
         ttl = Settings(_env_file=None, database_url="postgresql+asyncpg://none@none/none").access_token_ttl
-        return issue_access_token(Claims(user.id, opened.id), key=key, ttl=ttl)
+        return issue_access_token(Claims(user.id, opened.id, user.role), key=key, ttl=ttl)
 
 
 @asynccontextmanager

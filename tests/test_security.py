@@ -154,3 +154,29 @@ def test_a_code_is_read_however_it_is_typed(typed: str) -> None:
 )
 def test_what_cannot_be_a_code_is_none(typed: str) -> None:
     assert read_code(typed) is None
+
+
+def test_a_token_that_was_good_before_is_refused_once_it_has_expired(monkeypatch: pytest.MonkeyPatch) -> None:
+    token = issue_access_token(Claims(7, 9), key=KEY, ttl=timedelta(minutes=1))
+    assert read_access_token(token, key=KEY) == Claims(7, 9)  # and is remembered
+    later = time.time() + 62
+
+    monkeypatch.setattr("api.core.security.time.time", lambda: later)
+
+    with pytest.raises(BadToken):
+        read_access_token(token, key=KEY)
+
+
+def test_a_token_that_was_good_before_is_refused_with_another_key() -> None:
+    token = issue_access_token(Claims(7, 9), key=KEY, ttl=timedelta(minutes=1))
+    read_access_token(token, key=KEY)
+
+    with pytest.raises(BadToken):
+        read_access_token(token, key=KEY[::-1] + "x")
+
+
+def test_the_role_in_a_token_is_read_as_it_was_written() -> None:
+    for role in (None, "admin", "anything"):
+        token = issue_access_token(Claims(7, 9, role), key=KEY, ttl=timedelta(minutes=1))
+
+        assert read_access_token(token, key=KEY) == Claims(7, 9, role)

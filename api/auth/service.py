@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.auth.models import RefreshToken, User, UserSession
+from api.auth.models import RefreshToken, Role, User, UserSession
 from api.auth.schemas import PasswordChange, TokenPair
 from api.core import security
 from api.core.db import Database, now
@@ -115,7 +115,7 @@ async def login(
     )
     session.add(opened)
     await session.flush()
-    return _pair(session, opened, settings)
+    return _pair(session, opened, user.role, settings)
 
 
 async def _unchanged(session: AsyncSession, user: User) -> bool:
@@ -134,7 +134,7 @@ async def refresh(session: AsyncSession, token: str, *, settings: Settings) -> T
     """
     found = (
         await session.execute(
-            select(RefreshToken, UserSession)
+            select(RefreshToken, UserSession, User.role)
             .join(UserSession, UserSession.id == RefreshToken.session_id)
             .join(User, User.id == UserSession.user_id)
             .where(
@@ -149,22 +149,22 @@ async def refresh(session: AsyncSession, token: str, *, settings: Settings) -> T
     if found is None:
         msg = "refresh token invalid, sign in again"
         raise InvalidRefreshToken(msg)
-    used, opened = found
+    used, opened, role = found
     if used.used_at is not None:
         opened.revoked_at = now()
         msg = "this refresh token was used before; the session is closed, sign in again"
         raise TokenReused(msg)
     used.used_at = opened.last_used_at = now()
     opened.expires_at = now() + settings.refresh_token_ttl
-    return _pair(session, opened, settings)
+    return _pair(session, opened, role, settings)
 
 
-def _pair(session: AsyncSession, opened: UserSession, settings: Settings) -> TokenPair:
+def _pair(session: AsyncSession, opened: UserSession, role: Role, settings: Settings) -> TokenPair:
     token = security.random_token()
     session.add(RefreshToken(digest=security.digest(token), session_id=opened.id))
     return TokenPair(
         access_token=security.issue_access_token(
-            Claims(opened.user_id, opened.id),
+            Claims(opened.user_id, opened.id, role),
             key=settings.secret_key.get_secret_value(),
             ttl=settings.access_token_ttl,
         ),

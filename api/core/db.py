@@ -105,7 +105,11 @@ def database_of(connection: HTTPConnection) -> Database:
     return database
 
 
-CurrentDatabase = Annotated[Database, Depends(database_of)]
+async def _database_of(connection: HTTPConnection) -> Database:
+    return database_of(connection)
+
+
+CurrentDatabase = Annotated[Database, Depends(_database_of)]
 
 
 async def get_session(connection: HTTPConnection) -> AsyncIterator[AsyncSession]:

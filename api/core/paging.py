@@ -6,27 +6,34 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Generic, TypeVar, cast
+from typing import Annotated, Any, Final, Generic, TypeVar
 
 from annotated_types import Ge, Le
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import ColumnElement, Integer, Row, Select, Subquery, bindparam, func, literal, select, tuple_
+from sqlalchemy import Subquery, literal
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute
 
+from api.core.cut import MAX_TOTAL, AnyRow, AnySelect, Cut, Key, count, moment_key, with_total
 from api.core.errors import AppError
 from api.core.fields import MAX_ID, Search
 
-T = TypeVar("T")
-AnySelect = Select[*tuple[Any, ...]]
-AnyRow = Row[*tuple[Any, ...]]
-Expression = ColumnElement[Any] | InstrumentedAttribute[Any]
+__all__ = [
+    "AnyRow",
+    "AnySelect",
+    "InvalidCursor",
+    "Key",
+    "Page",
+    "PageQuery",
+    "SearchQuery",
+    "Slice",
+    "moment_key",
+    "paginate",
+    "place",
+    "sliced",
+]
 
-MAX_TOTAL: Final = 10_000
-"""Counting stops here: an exact total of millions costs more than the page itself."""
-FAR: Final = datetime(9999, 12, 31, tzinfo=UTC)
-LONG_AGO: Final = datetime(1, 1, 2, tzinfo=UTC)
-"""Not the first day: asyncpg takes that for minus infinity, which comes back without a zone."""
+T = TypeVar("T")
+
 BAD_CURSOR: Final = "cursor is not valid for this list and sort"
 
 
@@ -96,32 +103,6 @@ class Slice(Generic[T]):
         return Slice(items, self.total, self.total_is_exact, self.page, self.size, self.next_cursor)
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """What a list can be sorted by; rows without a value come last in either direction."""
-
-    column: Expression
-    if_null: tuple[Any, Any] | None = None
-    """Stands in for NULL when ascending, when descending; None where the column has no NULL."""
-
-    def expression(self, *, descending: bool) -> ColumnElement[Any]:
-        """Return what to order by."""
-        if self.if_null is None:
-            return cast("ColumnElement[Any]", self.column)
-        return func.coalesce(self.column, literal(self.if_null[descending], self.column.type))
-
-
-def moment_key(column: Expression) -> Key:
-    """Return the key of a moment that may be unknown."""
-    return Key(column, (FAR, LONG_AGO))
-
-
-def _whole(number: int) -> ColumnElement[int]:
-    # Written into the statement: with a parameter PostgreSQL cannot know how few rows are wanted,
-    # and plans for a tenth of the table (measured at 2-3 times the cost).
-    return bindparam(None, number, Integer, literal_execute=True)
-
-
 async def paginate(
     session: AsyncSession,
     matches: AnySelect,
@@ -139,63 +120,52 @@ async def paginate(
     Raises:
         InvalidCursor: (422) the cursor was not made for this list and sort.
     """
-    descending, name = sort.startswith("-"), sort.removeprefix("-")
-    key = keys[name].expression(descending=descending)
-    (identity,) = matches.selected_columns
-    total = select(func.count()).select_from(
-        matches.with_only_columns(literal(1), maintain_column_froms=True)
-        .order_by(None)
-        .limit(_whole(MAX_TOTAL + 1))
-        .subquery()
-    )
-    ids = matches.add_columns(key.label("sort_key"))
+    key, descending = keys[sort.removeprefix("-")], sort.startswith("-")
     if query.cursor is None:
-        ids = ids.offset(_whole((query.page - 1) * query.size))
+        cut = Cut(key, descending, query.size, skip=(query.page - 1) * query.size)
     else:
-        after = tuple_(*_decode(query.cursor, sort, key))
-        ids = ids.where(tuple_(key, identity) < after if descending else tuple_(key, identity) > after)
-    ids = ids.order_by(*_order(key, identity, descending=descending)).limit(_whole(query.size + 1))
-    page = ids.subquery("page")
-    order = _order(page.c.sort_key, page.c.id, descending=descending)
-    shown = show(page).add_columns(page.c.sort_key, total.scalar_subquery().label("total")).order_by(*order)
-    rows = (await session.execute(shown)).all()
-    if rows:
-        found = rows[0].total
-    else:  # past the end, or nothing matches at all
-        found = 0 if query.page == 1 and query.cursor is None else await session.scalar(total) or 0
-    more, rows = len(rows) > query.size, rows[: query.size]
+        value, identity = place(query.cursor, sort, key)
+        cut = Cut(key, descending, query.size, after=(literal(value, key.column.type), literal(identity)))
+    statement = with_total(cut.of_table(matches), count(matches), show, cut)
+    return sliced((await session.execute(statement)).all(), query, sort)
+
+
+def sliced(rows: Sequence[AnyRow], query: PageQuery, sort: str) -> Slice[AnyRow]:
+    """Return what the rows of :func:`with_total` tell."""
+    found = rows[0].total
+    there = [] if rows[0].id is None else rows
+    more, there = len(there) > query.size, there[: query.size]
     return Slice(
-        rows,
+        there,
         min(found, MAX_TOTAL),
         found <= MAX_TOTAL,
         query.page,
         query.size,
-        _encode(sort, rows[-1].sort_key, rows[-1].id) if more else None,
+        _encode(sort, there[-1].sort_key, there[-1].id) if more else None,
     )
 
 
-def _order(
-    key: ColumnElement[Any], identity: ColumnElement[Any], *, descending: bool
-) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
-    return (key.desc(), identity.desc()) if descending else (key.asc(), identity.asc())
-
-
 def _encode(sort: str, value: Any, identity: int) -> str:
-    written = value.isoformat() if isinstance(value, datetime) else value
-    return base64.urlsafe_b64encode(json.dumps([sort, written, identity]).encode()).decode().rstrip("=")
+    shown = value.isoformat() if isinstance(value, datetime) else value
+    return base64.urlsafe_b64encode(json.dumps([sort, shown, identity]).encode()).decode().rstrip("=")
 
 
-def _decode(cursor: str, sort: str, key: ColumnElement[Any]) -> tuple[ColumnElement[Any], ColumnElement[int]]:
+def place(cursor: str, sort: str, key: Key) -> tuple[Any, int]:
+    """Return the key and the id of the row a cursor was made after.
+
+    Raises:
+        InvalidCursor: (422) it was not made for this list and sort.
+    """
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         made_for, value, identity = json.loads(base64.b64decode(padded, b"-_", validate=True))
-        value = _of_kind(value, key.type.python_type)
+        value = _of_kind(value, key.column.type.python_type)
         _of_kind(identity, int)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise InvalidCursor(BAD_CURSOR) from error
     if made_for != sort:
         raise InvalidCursor(BAD_CURSOR)
-    return literal(value, key.type), literal(identity)
+    return value, identity
 
 
 def _of_kind(value: Any, kind: type) -> Any:

@@ -4,11 +4,12 @@ import asyncio
 import hashlib
 import os
 import secrets
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Final, TypeVar
 
 from jose import jwt
@@ -33,6 +34,8 @@ class Claims:
 
     user_id: int
     session_id: int
+    role: str | None = None
+    """What the user was when the token was issued: a hint for what to ask, never a right."""
 
 
 class BadToken(Exception):
@@ -43,6 +46,8 @@ def issue_access_token(claims: Claims, *, key: str, ttl: timedelta) -> str:
     """Return a signed access token (RFC 7519)."""
     issued = datetime.now(UTC)
     payload = {"sub": str(claims.user_id), "sid": claims.session_id, "type": ACCESS, "iat": issued}
+    if claims.role is not None:
+        payload["role"] = str(claims.role)
     return str(jwt.encode(payload | {"exp": issued + ttl}, key, algorithm=ALGORITHM))
 
 
@@ -56,17 +61,27 @@ def read_access_token(token: str, *, key: str) -> Claims:
         BadToken: for any reason; the caller is told no more than that.
     """
     try:
-        if jwt.get_unverified_header(token) != HEADER:
-            raise BadToken
-        payload: dict[str, Any] = jwt.decode(
-            token,
-            key,
-            algorithms=[ALGORITHM],
-            options={"require_exp": True, "require_iat": True, "require_sub": True},
-        )
-        return _claims(payload)
+        claims, expires = _verified(token, key)
     except (JWTError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise BadToken from error
+    if expires < time.time():
+        raise BadToken
+    return claims
+
+
+# The same token comes with every request of a session, and its signature does not change: only
+# whether it has expired does. What is refused is not kept.
+@lru_cache(maxsize=4096)
+def _verified(token: str, key: str) -> tuple[Claims, int]:
+    if jwt.get_unverified_header(token) != HEADER:
+        raise BadToken
+    payload: dict[str, Any] = jwt.decode(
+        token,
+        key,
+        algorithms=[ALGORITHM],
+        options={"require_exp": True, "require_iat": True, "require_sub": True},
+    )
+    return _claims(payload), int(payload["exp"])
 
 
 def _claims(payload: dict[str, Any]) -> Claims:
@@ -75,7 +90,8 @@ def _claims(payload: dict[str, Any]) -> Claims:
         raise BadToken
     if not subject.isdecimal() or not 0 < int(subject) < 2**63 or not 0 < session_id < 2**63:
         raise BadToken
-    return Claims(int(subject), session_id)
+    role = payload.get("role")
+    return Claims(int(subject), session_id, role if isinstance(role, str) else None)
 
 
 def random_token() -> str:

@@ -1,93 +1,33 @@
-"""``GET /tickets``: its filters, and its page in one statement."""
+"""``GET /tickets``: its filters, and who asks, the page and its total in one statement.
 
-from collections.abc import Iterator
-from typing import Any, Final, Literal
+The statement is written by hand where the planner would guess wrong: it believes that what is open
+is as old as all the rest, and would walk through years of closed tickets to find ten open ones.
+"""
 
-from pydantic import Field
-from sqlalchemy import ColumnElement, Subquery, case, false, func, select
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Final, Literal, cast
+
+from sqlalchemy import BigInteger, ColumnElement, Subquery, false, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute
 
 from api.auth.models import Role, User
+from api.auth.queries import CALLER, me, parameters
 from api.clients.models import Client
-from api.core.fields import Id, Moment
-from api.core.paging import AnyRow, AnySelect, Key, SearchQuery, Slice, moment_key, paginate
-from api.core.search import matches
+from api.core.cut import Cut, count, with_total
+from api.core.paging import AnyRow, AnySelect, Slice, place, sliced
+from api.core.ready import Ready, parameter
+from api.core.security import Claims
 from api.tickets.comments.reading import unread
+from api.tickets.filters import KEYS, PARAMETERS, TicketQuery
 from api.tickets.models import Ticket
-from api.tickets.queries import pooled, visible_to
-from api.tickets.schemas import TicketSort
-from api.tickets.states import OPEN, Priority, Status
+from api.tickets.queries import visible_to
+from api.tickets.states import OPEN
 
-_RANK: Final = {priority: rank for rank, priority in enumerate(Priority)}
-_STAGE: Final = {status: stage for stage, status in enumerate(Status)}
+STATEMENTS: Final = 500
+"""How many of them a process keeps; each is some kilobytes of text."""
 
-KEYS: Final = {
-    "id": Key(Ticket.id),
-    "created_at": Key(Ticket.created_at),
-    "updated_at": Key(Ticket.updated_at),
-    "priority": Key(case(_RANK, value=Ticket.priority)),
-    "status": Key(case(_STAGE, value=Ticket.status)),
-    "scheduled_at": moment_key(Ticket.scheduled_at),
-    "due_at": moment_key(Ticket.due_at),
-}
-
-
-class TicketQuery(SearchQuery):
-    """Query string of ``GET /tickets``. A new filter is a field here and a line in ``where``."""
-
-    status: list[Status] = Field([], description="Any of these; all when empty")
-    priority: list[Priority] = Field([], description="Any of these; all when empty")
-    worker_id: Id | Literal["none"] | None = Field(None, description="A worker's id, or `none`")
-    client_id: Id | None = None
-    viewed: bool | None = None
-    overdue: bool | None = Field(None, description="Whether an open ticket's `due_at` has passed")
-    created_from: Moment | None = Field(None, description="This moment or later")
-    created_to: Moment | None = Field(None, description="Before this moment")
-    scheduled_from: Moment | None = Field(None, description="This moment or later")
-    scheduled_to: Moment | None = Field(None, description="Before this moment")
-    pool: bool | None = Field(
-        None, description="Published ones that take offers; a worker sees no contact data"
-    )
-    sort: TicketSort = "-created_at"
-
-    def where(  # noqa: C901  a list of filters, not a tangle
-        self, document: ColumnElement[Any] | InstrumentedAttribute[Any]
-    ) -> Iterator[ColumnElement[bool]]:
-        """Yield one SQL condition per filter the caller set; ``document`` is what is searched."""
-        if self.words:
-            yield matches(document, self.words)
-        if self.status:
-            yield Ticket.status.in_(self.status)
-        if self.priority:
-            yield Ticket.priority.in_(self.priority)
-        if self.worker_id is not None:
-            nobody = self.worker_id == "none"
-            yield Ticket.worker_id.is_(None) if nobody else Ticket.worker_id == self.worker_id
-        if self.client_id is not None:
-            yield Ticket.client_id == self.client_id
-        if self.viewed is not None:
-            yield Ticket.viewed.is_(self.viewed)
-        if self.pool is not None:
-            yield pooled() if self.pool else ~pooled()
-        if self.overdue is not None:
-            yield overdue() if self.overdue else ~func.coalesce(overdue(), false())
-        if self.created_from is not None:
-            yield Ticket.created_at >= self.created_from
-        if self.created_to is not None:
-            yield Ticket.created_at < self.created_to
-        if self.scheduled_from is not None:
-            yield Ticket.scheduled_at >= self.scheduled_from
-        if self.scheduled_to is not None:
-            yield Ticket.scheduled_at < self.scheduled_to
-
-
-def overdue() -> ColumnElement[bool]:
-    """Return the condition that a ticket should have been finished by now."""
-    return (Ticket.due_at < func.now()) & Ticket.status.in_(OPEN)
-
-
-_LISTED: Final = (
+LISTED: Final = (
     Ticket.id,
     Ticket.code,
     Ticket.title,
@@ -95,8 +35,6 @@ _LISTED: Final = (
     Ticket.status,
     Ticket.priority,
     Ticket.viewed,
-    Ticket.worker_id,
-    Ticket.account_id,
     Ticket.created_by,
     Ticket.published_at,
     Ticket.scheduled_at,
@@ -111,6 +49,8 @@ _LISTED: Final = (
     Ticket.done_at,
     Ticket.closed_at,
     Ticket.canceled_at,
+    Ticket.worker_id,
+    Ticket.account_id,
     Ticket.requester_ip,
     Ticket.requester_ua,
     Client.id.label("client_id"),
@@ -122,27 +62,123 @@ _LISTED: Final = (
 )
 
 
-async def find(session: AsyncSession, query: TicketQuery, *, viewer: User) -> Slice[AnyRow]:
-    """Return one page of the tickets ``viewer`` may see.
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """Questions that are equal here have one statement, with other parameters."""
 
-    Rows, not objects: building objects for ten tickets costs more than the query.
+    role: Role
+    form: tuple[Any, ...]
+    after: Literal["nothing", "a value", "no value"]
+    query: TicketQuery = field(compare=False)
+
+
+async def find(
+    session: AsyncSession, query: TicketQuery, *, claims: Claims, role: Role
+) -> tuple[User, Slice[AnyRow]] | None:
+    """Return the caller, and one page of the tickets they may see as a ``role``.
+
+    None unless the caller is signed in and has that role: the same statement tells.
+
+    Raises:
+        InvalidCursor: (422) it was not made for this list and sort.
     """
-    found = select(Ticket.id)
-    if query.pool and viewer.role is Role.WORKER:
-        # The whole document has the client's name and phone in it, and would tell them by guessing.
-        found = found.where(*query.where(func.search_document(Ticket.title, Ticket.description)))
-        if query.client_id is not None:  # so would this
-            found = found.where(false())
-    else:
-        found = found.where(visible_to(viewer), *query.where(Ticket.search))
+    if query.words:
+        return await _search(session, query, claims=claims, role=role)
+    return await _list(session, query, claims=claims, role=role)
+
+
+async def _search(
+    session: AsyncSession, query: TicketQuery, *, claims: Claims, role: Role
+) -> tuple[User, Slice[AnyRow]] | None:
+    """Return the same of tickets with certain words."""
+    return await _list(session, query, claims=claims, role=role)
+
+
+async def _list(
+    session: AsyncSession, query: TicketQuery, *, claims: Claims, role: Role
+) -> tuple[User, Slice[AnyRow]] | None:
+    values = parameters(claims) | {name: getattr(query, name) for name in (*PARAMETERS, "words")}
+    after: Literal["nothing", "a value", "no value"] = "nothing"
+    if query.cursor is not None:
+        key = KEYS[query.sort.removeprefix("-")]
+        values["after_key"], values["after_id"] = place(query.cursor, query.sort, key)
+        after = "no value" if values["after_key"] in (key.if_null or ()) else "a value"
+    rows = await _ready(_Question(role, query.form, after, query)).ask(session, values)
+    if not rows:
+        return None
+    me = rows[0]
+    caller = User(
+        id=me.my_id, username=me.my_username, name=me.my_name, phone=me.my_phone, email=me.my_email, role=role
+    )
+    return caller, sliced(rows, query, query.sort)
+
+
+@lru_cache(maxsize=STATEMENTS)
+def _ready(question: _Question) -> Ready:
+    query, sort = question.query, question.query.sort
+    viewer = User(id=cast("Any", CALLER), role=question.role)
+    key = KEYS[sort.removeprefix("-")]
+    cut = Cut(
+        key,
+        sort.startswith("-"),
+        query.size,
+        skip=0 if query.cursor else (query.page - 1) * query.size,
+        after=(parameter("after_key", key.column.type), parameter("after_id", BigInteger))
+        if query.cursor
+        else None,
+        unknown=question.after == "no value",
+    )
+    page, total = _page(query, viewer, cut)
 
     def show(page: Subquery) -> AnySelect:
         return (
-            select(*_LISTED, unread(viewer, Ticket.id).label("unread_comments"))
+            select(*LISTED, unread(viewer, Ticket.id).label("unread_comments"))
             .select_from(page)
             .join(Ticket, Ticket.id == page.c.id)
             .join(Client, Client.id == Ticket.client_id)
             .outerjoin(User, User.id == Ticket.worker_id)
         )
 
-    return await paginate(session, found, query, keys=KEYS, sort=query.sort, show=show)
+    return Ready.made(with_total(page, total, show, cut, me(question.role)))
+
+
+def _page(query: TicketQuery, viewer: User, cut: Cut) -> tuple[AnySelect, ColumnElement[int]]:
+    """Return the ids of the page, and the total."""
+    found = _found(query, viewer)
+    if _few(query, viewer):
+        # Found first and sorted then. Left to itself, the planner walks along the order instead, in
+        # the belief that the few are spread evenly over it.
+        few = found.add_columns(cut.expression.label("sort_key")).cte("found").prefix_with("MATERIALIZED")
+        return cut.of(few), count(select(few.c.id))
+    if query.sort.removeprefix("-") == "created_at":
+        each = [query.model_copy(update={"status": [status]}) for status in query.statuses]
+        if not each:
+            each = [query.model_copy(update={"priority": [priority]}) for priority in query.priorities]
+        if len(each) > 1:
+            return cut.of_branches(_found(one, viewer) for one in each), count(found)
+    return cut.of_table(found), count(found)
+
+
+def _found(query: TicketQuery, viewer: User) -> AnySelect:
+    found = select(Ticket.id)
+    if not query.pool or viewer.role is not Role.WORKER:
+        return found.where(visible_to(viewer), *query.where(Ticket.search))
+    # The whole document has the client's name and phone in it, and would tell them by guessing.
+    found = found.where(*query.where(func.search_document(Ticket.title, Ticket.description)))
+    # So would this.
+    return found if query.client_id is None else found.where(false())
+
+
+def _few(query: TicketQuery, viewer: User) -> bool:
+    """Tell whether what is asked for is little however old the shop is, but not in the order asked for."""
+    somebodys = query.client_id is not None or viewer.role is Role.CLIENT
+    match query.sort.removeprefix("-"):
+        case "created_at":
+            scheduled = query.scheduled_from or query.scheduled_to
+            sifted = somebodys and (query.statuses or query.priorities)
+            return bool(query.overdue or sifted or (scheduled and not query.statuses))
+        case "due_at":
+            still_open = False  # an index has what is open in this order
+        case _:
+            still_open = bool(query.overdue) or (len(query.statuses) > 0 and set(query.statuses) <= set(OPEN))
+    return still_open or bool(query.pool) or somebodys

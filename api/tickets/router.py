@@ -15,11 +15,12 @@ from api.auth.deps import (
     StaffOrClient,
     StaffUser,
     UserOnce,
+    as_caller,
     need,
     user_of,
 )
 from api.auth.models import Role, User
-from api.core.db import Reads, Session, database_of
+from api.core.db import CurrentDatabase, Reads, Session, database_of
 from api.core.errors import Forbidden, NotFound, Unauthenticated
 from api.core.fields import PathId
 from api.core.idempotency import IdempotencyMismatch
@@ -36,8 +37,8 @@ from api.tickets.deps import (
     LockedTicket,
     VisibleTicket,
 )
+from api.tickets.filters import TicketQuery
 from api.tickets.intake import ClientRequired, DuplicateTicket
-from api.tickets.lists import TicketQuery
 from api.tickets.models import InvalidTransition, ReasonRequired, Ticket
 from api.tickets.queries import HistoryQuery
 from api.tickets.schemas import (
@@ -114,11 +115,14 @@ Mover = Annotated[TicketMover, Depends(scope="function")]
 
 @router.get("", response_model=TicketPage, responses=problems(*SIGNED_IN, InvalidCursor))
 async def list_tickets(
-    query: Annotated[TicketQuery, Query()], session: Reads, viewer: CurrentUser
-) -> Slice[object]:
+    query: Annotated[TicketQuery, Query()], database: CurrentDatabase, claims: CurrentClaims
+) -> Response:
     """List the tickets you may see, newest first; filters combine."""
-    found = await lists.find(session, query, viewer=viewer)
-    return found.map(lambda row: present.brief(row, viewer))
+    async with database.reads() as session:
+        viewer, found = await as_caller(
+            session, claims, lambda role: lists.find(session, query, claims=claims, role=role)
+        )
+    return Response(present.listed(found, viewer), media_type="application/json")
 
 
 @router.post(

@@ -130,7 +130,7 @@ async def take(session: AsyncSession, ticket_id: int, claims: Claims, *, if_matc
     :func:`move` does. None when anything is against it: :func:`move` tells what.
     """
     was, target = Status.ASSIGNED, Status.IN_PROGRESS
-    worker = accounts.caller(claims).where(User.role == Role.WORKER).cte("caller")
+    worker = accounts.me(Role.WORKER)
     moved = (
         sql_update(Ticket)
         .where(Ticket.id == ticket_id, Ticket.worker_id == worker.c.id, Ticket.status == was)
@@ -150,7 +150,7 @@ async def take(session: AsyncSession, ticket_id: int, claims: Claims, *, if_matc
         .options(with_expression(taken.unread_comments, unread(viewer, taken.id)))
         .add_cte(told.cte("told"))
     )
-    ticket: Ticket | None = await session.scalar(statement)
+    ticket: Ticket | None = await session.scalar(statement, accounts.parameters(claims))
     return ticket
 
 
