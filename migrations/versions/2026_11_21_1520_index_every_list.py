@@ -3,16 +3,16 @@
 Safe while the old code runs: it asks the same questions, and finds its answers faster. Built
 without holding up whoever writes, and repeatable where a build was cut short.
 
-Revision ID: 20261121_1500
-Revises: 20261121_1100
+Revision ID: 20261121_1520
+Revises: 20261121_1510
 """
 
 from collections.abc import Iterable
 
 from alembic import op
 
-revision = "20261121_1500"
-down_revision = "20261121_1100"
+revision = "20261121_1520"
+down_revision = "20261121_1510"
 branch_labels = None
 depends_on = None
 
