@@ -86,6 +86,8 @@ class Database:
                 "server_settings": {
                     "application_name": "repair-api",
                     "timezone": "UTC",
+                    # Compiling a plan takes longer than any of ours should run.
+                    "jit": "off",
                     "statement_timeout": str(int(settings.database_statement_timeout * 1000)),
                     "idle_in_transaction_session_timeout": "60000",
                 },
