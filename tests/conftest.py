@@ -30,6 +30,8 @@ from api.models import Base
 from api.settings import Settings
 from tests.bucket import Bucket, bucket_server
 from tests.factories import make_session
+from tests.million import fill
+from tests.processes import empty_database
 
 ROOT = Path(__file__).parent.parent
 FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
@@ -60,6 +62,16 @@ def database_url(postgres: str) -> str:
     """A database at the newest revision, built by the migrations and not by create_all."""
     command.upgrade(alembic_config(postgres), "head")
     return postgres
+
+
+@pytest.fixture(scope="session")
+def shops(postgres: str) -> Iterator[tuple[str, str]]:
+    """A small shop and a large one, of ten thousand and a million tickets: to be read, not changed."""
+    with empty_database(postgres) as small, empty_database(postgres) as large:
+        for url, tickets in ((small, 10_000), (large, 1_000_000)):
+            command.upgrade(alembic_config(url), "head")
+            fill(url, tickets)
+        yield small, large
 
 
 @pytest.fixture(scope="session")

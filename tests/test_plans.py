@@ -3,25 +3,19 @@
 Blocks are counted, not seconds: a block is a block on any machine, however busy.
 """
 
-from collections.abc import Iterator
 from typing import Final, get_args
 
 import pytest
-from alembic import command
 
 from api.auth.models import Role
 from api.settings import Settings
 from api.tickets.schemas import TicketSort
-from tests.conftest import alembic_config
-from tests.million import Shop, fill
+from tests.million import Shop
 from tests.plans import Plan, prober
-from tests.processes import empty_database
 
 pytestmark = pytest.mark.slow
 
 SHOP: Final = Shop()
-SMALL: Final = 10_000
-LARGE: Final = 1_000_000
 COUNTING: Final = 150
 """Blocks of an index that counting to ten thousand looks at, where the small shop has fewer to count."""
 COUNTED_SINGLY: Final = 12_000
@@ -64,16 +58,6 @@ COMBINED: Final = (
 
 DENSE: Final = ("viewed=true", "overdue=false", "pool=false")
 """What nearly every ticket is: to count ten thousand of them is to read as many, in any order."""
-
-
-@pytest.fixture(scope="module")
-def shops(postgres: str) -> Iterator[tuple[str, str]]:
-    """A small shop and a large one; filling and indexing both takes most of a minute."""
-    with empty_database(postgres) as small, empty_database(postgres) as large:
-        for url, tickets in ((small, SMALL), (large, LARGE)):
-            command.upgrade(alembic_config(url), "head")
-            fill(url, tickets)
-        yield small, large
 
 
 async def plans(settings: Settings, url: str, paths: list[str], role: Role = Role.ADMIN) -> list[Plan]:

@@ -7,66 +7,35 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import pytest
-from alembic import command
 from sqlalchemy import NullPool, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
 from api.auth.models import Role, User
 from api.core.db import Database, now
-from api.core.embedded import EmbeddedPostgres
 from api.tickets import counters, stats
 from api.tickets.stats import StatsQuery
-from tests.conftest import FAST, alembic_config
-from tests.factories import make_client, make_user
 from tests.live_figures import counted_live
+from tests.million import WORKERS
 
 pytestmark = pytest.mark.slow
 
-TICKETS: Final = 1_000_000
-WORKERS: Final = 20
 MANAGER: Final = User(id=0, role=Role.MANAGER)
 DAY: Final = timedelta(days=1)
 
-# Three years, evenly; what takes how long is spread over seconds to weeks; the last weeks are at work.
-FILL: Final = """
-INSERT INTO tickets (code, title, status, priority, client_id, worker_id, created_at, due_at, assigned_at,
-                     in_progress_at, done_at, updated_at)
-SELECT i, 'Kettle', status, (ARRAY['low', 'normal', 'high', 'urgent'])[1 + i % 4], 1,
-  CASE WHEN status <> 'new' THEN 1 + i * 7919 % :workers END, made, made + interval '3 days',
-  CASE WHEN status <> 'new' THEN made + wait END, CASE WHEN status <> 'new' THEN made + 2 * wait END,
-  CASE WHEN status = 'done' THEN made + 3 * wait END, made
-FROM (SELECT i, now() - i * interval '1095 days' / :tickets AS made,
-        exp(6 + (i * 104729 % 1000003) / 1000003.0 * 7) * interval '1 second' AS wait,
-        CASE WHEN i > :tickets / 50 OR i % 3 = 0 THEN 'done' WHEN i % 3 = 1 THEN 'in_progress' ELSE 'new' END
-          AS status
-      FROM generate_series(1::bigint, :tickets) AS i) AS t
-"""
-
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server of this module's own; the tickets are counted after, as after any bulk load."""
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("million"), settings=FAST | {"shared_buffers": "256MB"})
-    url = server.start()
-    command.upgrade(alembic_config(url), "head")
-    asyncio.run(fill(url))
-    yield url
-    server.stop()
+def url(shops: tuple[str, str]) -> str:
+    """The large shop; its tickets are counted after, as after any bulk load."""
+    asyncio.run(count(shops[1]))
+    return shops[1]
 
 
-async def fill(url: str) -> None:
+async def count(url: str) -> None:
     engine = create_async_engine(url, poolclass=NullPool)
-    async with async_sessionmaker(engine).begin() as session:
-        for _ in range(WORKERS):
-            await make_user(session)
-        await make_client(session)
-        await session.execute(text("ALTER TABLE tickets DISABLE TRIGGER USER"))
-        await session.execute(text(FILL), {"workers": WORKERS, "tickets": TICKETS})
-        await session.execute(text("ALTER TABLE tickets ENABLE TRIGGER USER"))
     reads = async_sessionmaker(engine.execution_options(isolation_level="AUTOCOMMIT"))
-    assert await counters.rebuild(Database(engine, async_sessionmaker(engine), reads)) == TICKETS
+    assert await counters.rebuild(Database(engine, async_sessionmaker(engine), reads)) == 1_000_000
     async with reads() as session:
-        await session.execute(text("VACUUM ANALYZE tickets, ticket_counters, ticket_histograms"))
+        await session.execute(text("VACUUM ANALYZE ticket_counters, ticket_histograms"))
     await engine.dispose()
 
 
