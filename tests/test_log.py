@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.core.db import Database
+from api.core.metrics import Metrics
 from api.core.middleware import AccessLog
 from api.main import create_app
 from api.settings import Settings
@@ -240,7 +241,7 @@ async def test_the_time_of_a_request_is_measured_even_when_it_fails(log_file: Pa
         raise RuntimeError
 
     ticks = iter([10.0, 10.25])
-    app = AccessLog(fail, clock=lambda: next(ticks))
+    app = AccessLog(fail, Metrics(), clock=lambda: next(ticks))
 
     with pytest.raises(RuntimeError):
         await app({"type": "http", "method": "GET", "path": "/x", "headers": []}, fail, fail)  # type: ignore[arg-type]

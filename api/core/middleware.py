@@ -7,13 +7,14 @@ import re
 import time
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_address
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.core.errors import TooLarge
+from api.core.metrics import Metrics
 from api.core.problems import answer
 
 log = structlog.get_logger("api.access")
@@ -155,9 +156,11 @@ class SecurityHeaders:
 class AccessLog:
     """One line for each request: what was asked, what was answered, how long it took."""
 
-    def __init__(self, app: ASGIApp, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
         self.app = app
-        self._clock = clock
+        self._metrics, self._clock = metrics, clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Log when the answer is through; the query is left out, for it holds personal data."""
@@ -175,14 +178,16 @@ class AccessLog:
         try:
             await self.app(scope, receive, noted)
         finally:
-            route: Any = scope.get("route")
+            route = getattr(scope.get("route"), "path", None)
+            seconds = self._clock() - started
+            self._metrics.observe(scope["method"], route, status, seconds)
             log.info(
                 "request",
                 method=scope["method"],
                 # The template: a tracking code in a path opens a ticket, and logs are read by many.
-                path=getattr(route, "path", None) or CODE.sub("…", scope["path"])[:200],
+                path=route or CODE.sub("…", scope["path"])[:200],
                 status=status,
-                ms=round((self._clock() - started) * 1000, 1),
+                ms=round(seconds * 1000, 1),
                 client=(scope.get("client") or ("",))[0],
             )
 

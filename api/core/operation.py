@@ -2,13 +2,12 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from fastapi import APIRouter, FastAPI, Request
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
-from prometheus_fastapi_instrumentator import Instrumentator
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -84,19 +83,12 @@ async def ready(request: Request) -> Ready:
     return Ready(checks=checks)
 
 
-def install_metrics(app: FastAPI, path: str) -> None:
-    """Measure every request and publish the figures at ``path``, in Prometheus' format."""
-    registry = CollectorRegistry()
-    for collector in (ProcessCollector, PlatformCollector, GCCollector):
-        collector(registry=registry)
-    instrumentator = Instrumentator(
-        registry=registry, should_group_status_codes=False, excluded_handlers=[path]
-    )
-    options: dict[str, Any] = {
-        "tags": ["operation"],
-        "operation_id": "metrics",
-        "summary": "Metrics",
-        "description": "Figures for Prometheus.",
-        "responses": problems() | {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
-    }
-    instrumentator.instrument(app).expose(app, endpoint=path, include_in_schema=True, **options)
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses=problems() | {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+async def metrics(request: Request) -> Response:
+    """Publish figures for Prometheus."""
+    registry = request.app.state.metrics.registry
+    return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
