@@ -88,9 +88,9 @@ def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Set
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def buckets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
-    """The folder and the address of an S3 server of this run's own."""
+    """The folder and the address of an S3 server, which spins once uploads broke off: it ends soon."""
     root = tmp_path_factory.mktemp("buckets")
     with bucket_server(root) as endpoint:
         yield root, endpoint
