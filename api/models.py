@@ -10,6 +10,7 @@ from api.tickets.attachments.models import Attachment
 from api.tickets.comments.models import Comment, TicketRead
 from api.tickets.models import Ticket, TicketEvent
 from api.tickets.responses.models import Offer, OfferMessage
+from api.tickets.vocabulary import KnownWord, WordsRead
 
 __all__ = [
     "Attachment",
@@ -17,6 +18,7 @@ __all__ = [
     "Client",
     "Comment",
     "IdempotencyKey",
+    "KnownWord",
     "Offer",
     "OfferMessage",
     "RateHit",
@@ -27,4 +29,5 @@ __all__ = [
     "TicketRead",
     "User",
     "UserSession",
+    "WordsRead",
 ]

@@ -14,6 +14,7 @@ from api.core.db import Database
 from api.core.jobs import conninfo, jobs, purge_expired
 from api.settings import Settings, get_settings
 from api.tickets import counters as _counters  # noqa: F401  registers its tasks
+from api.tickets import vocabulary as _vocabulary  # noqa: F401  registers its tasks
 from api.tickets.attachments import service as _attachments  # noqa: F401  registers its tasks
 
 logger = structlog.get_logger()

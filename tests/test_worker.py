@@ -66,12 +66,13 @@ async def test_what_has_expired_is_deleted_and_nothing_else(session: AsyncSessio
     assert sum((await purge_expired(session)).values()) == 0
 
 
-def test_the_purge_runs_every_hour_the_sweep_every_night_and_the_folding_every_minute() -> None:
+def test_each_periodic_job_has_its_time() -> None:
     periodic = {task.task.name: task.cron for task in jobs.periodic_registry.periodic_tasks.values()}
 
     assert periodic == {
         "purge_expired": "17 * * * *",
         "sweep_files": "41 3 * * *",
+        "read_words": "*/5 * * * *",
         "fold_counters": "* * * * *",
     }
     assert (

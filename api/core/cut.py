@@ -76,7 +76,7 @@ class Cut:
 
     def order(self, key: ColumnElement[Any], identity: ColumnElement[Any]) -> tuple[ColumnElement[Any], ...]:
         """Return the order of the list."""
-        return (key.desc(), identity.desc()) if self.descending else (key.asc(), identity.asc())
+        return in_order(key, identity, descending=self.descending)
 
     def of(self, rows: FromClause) -> AnySelect:
         """Return the page of ``rows``, which have an ``id`` and a ``sort_key``, and one row more."""
@@ -123,6 +123,13 @@ class Cut:
         nulls = nulls.where(too_few).order_by(by_id).limit(_whole(needed))
         rows = union_all(select(known.c.id, known.c.sort_key), select(*nulls.subquery().c)).subquery()
         return replace(self, after=None).of(rows)
+
+
+def in_order(
+    key: ColumnElement[Any], identity: ColumnElement[Any], *, descending: bool
+) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """Return what to order by: the sort key, then the id."""
+    return (key.desc(), identity.desc()) if descending else (key.asc(), identity.asc())
 
 
 def count(rows: AnySelect) -> ColumnElement[int]:

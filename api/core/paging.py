@@ -26,6 +26,7 @@ __all__ = [
     "PageQuery",
     "SearchQuery",
     "Slice",
+    "encode",
     "moment_key",
     "paginate",
     "place",
@@ -141,11 +142,12 @@ def sliced(rows: Sequence[AnyRow], query: PageQuery, sort: str) -> Slice[AnyRow]
         found <= MAX_TOTAL,
         query.page,
         query.size,
-        _encode(sort, there[-1].sort_key, there[-1].id) if more else None,
+        encode(sort, there[-1].sort_key, there[-1].id) if more else None,
     )
 
 
-def _encode(sort: str, value: Any, identity: int) -> str:
+def encode(sort: str, value: Any, identity: int) -> str:
+    """Return the cursor of what comes after a row."""
     shown = value.isoformat() if isinstance(value, datetime) else value
     return base64.urlsafe_b64encode(json.dumps([sort, shown, identity]).encode()).decode().rstrip("=")
 

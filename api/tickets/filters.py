@@ -2,41 +2,54 @@
 
 from collections.abc import Collection, Iterator
 from enum import StrEnum
-from typing import Any, Final, Literal, TypeVar, cast
+from typing import Any, Final, Literal, Self, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
     DateTime,
     Integer,
     Text,
+    cast,
     false,
     func,
     literal_column,
 )
+from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.types import TypeEngine
 
 from api.core.fields import Id, Moment
 from api.core.paging import Key, SearchQuery, moment_key
 from api.core.ready import parameter
-from api.core.search import matches
-from api.tickets.models import Ticket, rank
+from api.core.search import Question
+from api.tickets.models import Ticket, members
 from api.tickets.queries import listed, pooled
+from api.tickets.questions import RELEVANCE
 from api.tickets.schemas import TicketSort
 from api.tickets.states import OPEN, Priority, Status
 
 S = TypeVar("S", bound=StrEnum)
 
+
+def _rank(column: InstrumentedAttribute[S], enum: type[S]) -> ColumnElement[int]:
+    # Of the column, not of its name: a search says the same of rows it has read.
+    return func.array_position(literal_column(members(enum)), column, type_=Integer) - literal_column("1")
+
+
+QUESTION: Final = Question.of(parameter("words", Text))
+"""What is searched for."""
+
 KEYS: Final = {
     "id": Key(Ticket.id),
     "created_at": Key(Ticket.created_at),
     "updated_at": Key(Ticket.updated_at),
-    "priority": Key(literal_column(rank("tickets.priority", Priority), Integer)),
-    "status": Key(literal_column(rank("tickets.status", Status), Integer)),
+    "priority": Key(_rank(Ticket.priority, Priority)),
+    "status": Key(_rank(Ticket.status, Status)),
     "scheduled_at": moment_key(Ticket.scheduled_at),
     "due_at": moment_key(Ticket.due_at),
+    RELEVANCE: Key(cast(func.ts_rank(Ticket.search, QUESTION.full, 1), DOUBLE_PRECISION)),
 }
 _MOMENT: Final = DateTime(timezone=True)
 
@@ -77,7 +90,14 @@ class TicketQuery(SearchQuery):
     pool: bool | None = Field(
         None, description="Published ones that take offers; a worker sees no contact data"
     )
-    sort: TicketSort = "-created_at"
+    sort: TicketSort = Field("-created_at", description="`relevance` goes with `search`")
+
+    @model_validator(mode="after")
+    def _relevant_to_something(self) -> Self:
+        if self.sort == RELEVANCE and not self.words:
+            msg = "sort by relevance needs search"
+            raise ValueError(msg)
+        return self
 
     @property
     def statuses(self) -> tuple[Status, ...]:
@@ -93,15 +113,12 @@ class TicketQuery(SearchQuery):
     def form(self) -> tuple[Any, ...]:
         """What of the question is written into its statement; the rest goes with it as parameters."""
         chosen = (self.statuses, self.priorities, self.worker_id == "none", self.viewed, self.overdue)
-        given = tuple(getattr(self, name) is not None for name in (*PARAMETERS, "words"))
-        return (self.sort, self.size, self.page if self.cursor is None else 0, self.pool, chosen, given)
+        given = tuple(getattr(self, name) is not None for name in PARAMETERS)
+        page = 0 if self.words or self.cursor else self.page
+        return (self.sort, self.size, page, self.pool, chosen, given)
 
-    def where(  # noqa: C901  a list of filters, not a tangle
-        self, document: ColumnElement[Any] | InstrumentedAttribute[Any]
-    ) -> Iterator[ColumnElement[bool]]:
-        """Yield one SQL condition per filter the caller set; ``document`` is what is searched."""
-        if self.words:
-            yield matches(document, cast("str", parameter("words", Text)))
+    def where(self) -> Iterator[ColumnElement[bool]]:  # noqa: C901  a list of filters, not a tangle
+        """Yield one SQL condition per filter the caller set; what is searched for comes beside them."""
         for asked, chosen in ((Ticket.status, self.statuses), (Ticket.priority, self.priorities)):
             if chosen:
                 yield listed(asked, chosen)
@@ -124,6 +141,19 @@ class TicketQuery(SearchQuery):
             yield Ticket.scheduled_at >= _given("scheduled_from")
         if self.scheduled_to is not None:
             yield Ticket.scheduled_at < _given("scheduled_to")
+
+    def narrowing(self) -> Iterator[ColumnElement[bool]]:
+        """Yield those of them that an index ordered by ``created_at`` serves, but for the statuses."""
+        if self.worker_id not in (None, "none"):
+            yield Ticket.worker_id == _given("worker_id")
+        if self.client_id is not None:
+            yield Ticket.client_id == _given("client_id")
+        if self.pool:
+            yield pooled()
+        if self.created_from is not None:
+            yield Ticket.created_at >= _given("created_from")
+        if self.created_to is not None:
+            yield Ticket.created_at < _given("created_to")
 
 
 def overdue() -> ColumnElement[bool]:

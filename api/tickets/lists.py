@@ -1,14 +1,15 @@
-"""``GET /tickets``: its filters, and who asks, the page and its total in one statement.
+"""``GET /tickets``: who asks, the page and its total in one statement.
 
 The statement is written by hand where the planner would guess wrong: it believes that what is open
 is as old as all the rest, and would walk through years of closed tickets to find ten open ones.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, NamedTuple, cast
 
-from sqlalchemy import BigInteger, ColumnElement, Subquery, false, func, select
+from sqlalchemy import BigInteger, ColumnElement, Subquery, false, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.auth.models import Role, User
@@ -17,12 +18,17 @@ from api.clients.models import Client
 from api.core.cut import Cut, count, with_total
 from api.core.paging import AnyRow, AnySelect, Slice, place, sliced
 from api.core.ready import Ready, parameter
+from api.core.search import Document
 from api.core.security import Claims
+from api.tickets import looking, searching
 from api.tickets.comments.reading import unread
-from api.tickets.filters import KEYS, PARAMETERS, TicketQuery
+from api.tickets.filters import KEYS, PARAMETERS, QUESTION, TicketQuery
+from api.tickets.highlights import marked
 from api.tickets.models import Ticket
-from api.tickets.queries import visible_to
+from api.tickets.queries import pooled, visible_to
+from api.tickets.questions import Order, Outcome, Search, is_descending
 from api.tickets.states import OPEN
+from api.tickets.suggestions import did_you_mean
 
 STATEMENTS: Final = 500
 """How many of them a process keeps; each is some kilobytes of text."""
@@ -62,6 +68,10 @@ LISTED: Final = (
 )
 
 
+SKIPPED: Final = parameter("skipped", BigInteger)
+"""How many tickets a search leaves out before its page."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Question:
     """Questions that are equal here have one statement, with other parameters."""
@@ -72,64 +82,79 @@ class _Question:
     query: TicketQuery = field(compare=False)
 
 
-async def find(
-    session: AsyncSession, query: TicketQuery, *, claims: Claims, role: Role
-) -> tuple[User, Slice[AnyRow]] | None:
-    """Return the caller, and one page of the tickets they may see as a ``role``.
+class Listed(NamedTuple):
+    """A page of tickets."""
+
+    caller: User
+    page: Slice[AnyRow]
+    did_you_mean: str | None = None
+    """Other words, that find something where these found nothing."""
+
+
+async def find(session: AsyncSession, query: TicketQuery, *, claims: Claims, role: Role) -> Listed | None:
+    """Return one page of the tickets that the caller may see as a ``role``.
 
     None unless the caller is signed in and has that role: the same statement tells.
 
     Raises:
         InvalidCursor: (422) it was not made for this list and sort.
     """
+    question, values = _asked(query, claims, role)
     if query.words:
-        return await _search(session, query, claims=claims, role=role)
-    return await _list(session, query, claims=claims, role=role)
+        return await _search(
+            session, question, values | {"words": query.words, "skipped": searching.skip(query)}
+        )
+    rows = await _ready(question).ask(session, values)
+    return Listed(_caller(rows[0], role), sliced(rows, query, query.sort)) if rows else None
 
 
-async def _search(
-    session: AsyncSession, query: TicketQuery, *, claims: Claims, role: Role
-) -> tuple[User, Slice[AnyRow]] | None:
+async def _search(session: AsyncSession, question: _Question, values: dict[str, Any]) -> Listed | None:
     """Return the same of tickets with certain words."""
-    return await _list(session, query, claims=claims, role=role)
+    query, role = question.query, question.role
+
+    async def look(limit: int, *, index: bool) -> Outcome | None:
+        return Outcome.of(await _looking(question, limit, index=index).ask(session, values))
+
+    async def finds(words: str) -> bool:
+        outcome = Outcome.of(await _offering(question).ask(session, values | {"words": words}))
+        return outcome is not None and bool(outcome.rows)
+
+    found = await searching.find(query, query.sort, look)
+    if found is None:
+        return None
+    caller, page = _caller(found[0], role), found[1]
+    if page.items or page.total or query.page > 1 or query.cursor is not None:
+        return Listed(caller, page)
+    offer = await did_you_mean(session, values["words"], finds=finds, doubt_all=page.total_is_exact)
+    return Listed(caller, page, offer)
 
 
-async def _list(
-    session: AsyncSession, query: TicketQuery, *, claims: Claims, role: Role
-) -> tuple[User, Slice[AnyRow]] | None:
-    values = parameters(claims) | {name: getattr(query, name) for name in (*PARAMETERS, "words")}
+def _asked(query: TicketQuery, claims: Claims, role: Role) -> tuple[_Question, dict[str, Any]]:
+    values = parameters(claims) | {name: getattr(query, name) for name in PARAMETERS}
     after: Literal["nothing", "a value", "no value"] = "nothing"
     if query.cursor is not None:
         key = KEYS[query.sort.removeprefix("-")]
         values["after_key"], values["after_id"] = place(query.cursor, query.sort, key)
         after = "no value" if values["after_key"] in (key.if_null or ()) else "a value"
-    rows = await _ready(_Question(role, query.form, after, query)).ask(session, values)
-    if not rows:
-        return None
-    me = rows[0]
-    caller = User(
-        id=me.my_id, username=me.my_username, name=me.my_name, phone=me.my_phone, email=me.my_email, role=role
+    return _Question(role, query.form, after, query), values
+
+
+def _caller(row: AnyRow, role: Role) -> User:
+    return User(
+        id=row.my_id,
+        username=row.my_username,
+        name=row.my_name,
+        phone=row.my_phone,
+        email=row.my_email,
+        role=role,
     )
-    return caller, sliced(rows, query, query.sort)
 
 
-@lru_cache(maxsize=STATEMENTS)
-def _ready(question: _Question) -> Ready:
-    query, sort = question.query, question.query.sort
-    viewer = User(id=cast("Any", CALLER), role=question.role)
-    key = KEYS[sort.removeprefix("-")]
-    cut = Cut(
-        key,
-        sort.startswith("-"),
-        query.size,
-        skip=0 if query.cursor else (query.page - 1) * query.size,
-        after=(parameter("after_key", key.column.type), parameter("after_id", BigInteger))
-        if query.cursor
-        else None,
-        unknown=question.after == "no value",
-    )
-    page, total = _page(query, viewer, cut)
+def _viewer(role: Role) -> User:
+    return User(id=cast("Any", CALLER), role=role)
 
+
+def _show(viewer: User) -> Callable[[Subquery], AnySelect]:
     def show(page: Subquery) -> AnySelect:
         return (
             select(*LISTED, unread(viewer, Ticket.id).label("unread_comments"))
@@ -139,7 +164,64 @@ def _ready(question: _Question) -> Ready:
             .outerjoin(User, User.id == Ticket.worker_id)
         )
 
-    return Ready.made(with_total(page, total, show, cut, me(question.role)))
+    return show
+
+
+def _after(query: TicketQuery) -> tuple[ColumnElement[Any], ColumnElement[int]] | None:
+    if query.cursor is None:
+        return None
+    key = KEYS[query.sort.removeprefix("-")]
+    return parameter("after_key", key.column.type), parameter("after_id", BigInteger)
+
+
+@lru_cache(maxsize=STATEMENTS)
+def _ready(question: _Question) -> Ready:
+    query, viewer = question.query, _viewer(question.role)
+    cut = Cut(
+        KEYS[query.sort.removeprefix("-")],
+        query.sort.startswith("-"),
+        query.size,
+        skip=searching.skip(query),
+        after=_after(query),
+        unknown=question.after == "no value",
+    )
+    page, total = _page(query, viewer, cut)
+    return Ready.made(with_total(page, total, _show(viewer), cut, me(question.role)))
+
+
+@lru_cache(maxsize=STATEMENTS)
+def _looking(question: _Question, limit: int, *, index: bool) -> Ready:
+    query, show, after = question.query, _show(_viewer(question.role)), _after(question.query)
+    key = KEYS[query.sort.removeprefix("-")].expression(descending=is_descending(query.sort))
+    order = Order(query.sort, key, None if after is None else tuple_(*after))
+    statement = looking.Statement(_sought(question), order, limit=limit, index=index).of(
+        me(question.role),
+        lambda page: marked(show(page), QUESTION),
+        skip=SKIPPED,
+        size=query.size + 1,
+    )
+    return Ready.made(statement)
+
+
+@lru_cache(maxsize=STATEMENTS)
+def _offering(question: _Question) -> Ready:
+    search = _sought(question)
+    if question.role is Role.CLIENT:  # what the shop calls them is not offered to them
+        search = replace(
+            search, document=func.search_document(Ticket.title, Ticket.description, Ticket.address)
+        )
+    order = Order("-created_at", KEYS["created_at"].expression(descending=True), None)
+    statement = looking.Statement(search, order, limit=looking.NEWEST, index=True)
+    return Ready.made(statement.of(me(question.role), lambda page: select(page.c.id), skip=SKIPPED, size=1))
+
+
+def _sought(question: _Question) -> Search:
+    query, viewer = question.query, _viewer(question.role)
+    document, scope = cast("Document", Ticket.search), _scope(query, viewer)
+    if _is_pool_of(query, viewer):
+        # The whole document has the client's name and phone in it, and would tell them by guessing.
+        document = func.search_document(Ticket.title, Ticket.description)
+    return Search(QUESTION, document, (*scope, *query.narrowing()), query.statuses, tuple(query.where()))
 
 
 def _page(query: TicketQuery, viewer: User, cut: Cut) -> tuple[AnySelect, ColumnElement[int]]:
@@ -160,13 +242,19 @@ def _page(query: TicketQuery, viewer: User, cut: Cut) -> tuple[AnySelect, Column
 
 
 def _found(query: TicketQuery, viewer: User) -> AnySelect:
-    found = select(Ticket.id)
-    if not query.pool or viewer.role is not Role.WORKER:
-        return found.where(visible_to(viewer), *query.where(Ticket.search))
-    # The whole document has the client's name and phone in it, and would tell them by guessing.
-    found = found.where(*query.where(func.search_document(Ticket.title, Ticket.description)))
-    # So would this.
-    return found if query.client_id is None else found.where(false())
+    return select(Ticket.id).where(*_scope(query, viewer), *query.where())
+
+
+def _scope(query: TicketQuery, viewer: User) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions that leave what ``viewer`` may see."""
+    if not _is_pool_of(query, viewer):
+        return (visible_to(viewer),)
+    # Whose a ticket in the pool is would be told by guessing.
+    return (pooled(),) if query.client_id is None else (pooled(), false())
+
+
+def _is_pool_of(query: TicketQuery, viewer: User) -> bool:
+    return bool(query.pool) and viewer.role is Role.WORKER
 
 
 def _few(query: TicketQuery, viewer: User) -> bool:

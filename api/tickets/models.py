@@ -64,9 +64,14 @@ def parties(worker_id: int | None, account_id: int | None, viewer: User) -> froz
     return frozenset()
 
 
+def members(enum: type[StrEnum]) -> str:
+    """Return SQL for the array of what is in ``enum``."""
+    return f"'{{{','.join(enum)}}}'::character varying[]"
+
+
 def rank(column: str, enum: type[StrEnum]) -> str:
     """Return SQL for the place of a column's value in ``enum``; the index and the query must be alike."""
-    return f"(array_position('{{{','.join(enum)}}}'::character varying[], {column}) - 1)"
+    return f"(array_position({members(enum)}, {column}) - 1)"
 
 
 class Ticket(Record, Versioned, Base):

@@ -5,8 +5,10 @@ from typing import Any, Final
 from pydantic_core import to_json
 
 from api.auth.models import Role, User
-from api.core.paging import AnyRow, Slice
+from api.core.paging import AnyRow
 from api.tickets import states
+from api.tickets.highlights import OF_CLIENT, OF_TICKET, TOLD, highlights
+from api.tickets.lists import Listed
 from api.tickets.models import Ticket, parties
 from api.tickets.schemas import Actor, ClientBrief, EventOut, TicketOut, WorkerBrief
 
@@ -34,27 +36,30 @@ UNTOLD: Final = {"client": None, "address": None, "code": None, "created_by": No
 """What a worker does not learn of a ticket in the pool: whose it is, and how to pass for them."""
 
 
-def listed(found: Slice[AnyRow], viewer: User) -> bytes:
-    """Return a page of tickets as JSON: a ``TicketPage``, but that no model is built to be taken apart.
+def listed(found: Listed, words: str | None) -> bytes:
+    """Return a page of tickets as JSON, with what of them matches ``words``.
 
-    The rows come from columns whose types the database keeps. That this is what the model would
-    have written is a test (``test_a_list_is_written_as_its_model_would_be``).
+    A ``TicketPage``, but that no model is built to be taken apart. The rows come from columns whose
+    types the database keeps. That this is what the model would have written is a test
+    (``test_a_list_is_written_as_its_model_would_be``).
     """
+    page, viewer = found.page, found.caller
     return to_json(
         {
-            "items": [brief(row, viewer) for row in found.items],
-            "total": found.total,
-            "total_is_exact": found.total_is_exact,
-            "page": found.page,
-            "size": found.size,
-            "pages": found.pages,
-            "next_cursor": found.next_cursor,
+            "items": [_item(row, viewer, words) for row in page.items],
+            "total": page.total,
+            "total_is_exact": page.total_is_exact,
+            "page": page.page,
+            "size": page.size,
+            "pages": page.pages,
+            "next_cursor": page.next_cursor,
+            "did_you_mean": found.did_you_mean,
         }
     )
 
 
-def brief(row: AnyRow, viewer: User) -> dict[str, Any]:
-    """Return a ticket of a list, in the order of ``TicketBrief``; ``row`` is one of ``lists.LISTED``."""
+def _item(row: AnyRow, viewer: User, words: str | None) -> dict[str, Any]:
+    """Return a ticket of a list, in the order of ``TicketListed``; ``row`` is one of ``lists.LISTED``."""
     worker = None
     if row.worker_id is not None:
         worker = {"id": row.worker_id, "username": row.worker_username, "name": row.worker_name}
@@ -69,8 +74,16 @@ def brief(row: AnyRow, viewer: User) -> dict[str, Any]:
         "requester_ua": row.requester_ua if is_staff else None,
         "unread_comments": row.unread_comments,
         "allowed_statuses": states.allowed(row.status, parties(row.worker_id, row.account_id, viewer)),
+        "highlight": highlights(row, words, fields=_read_by(row, viewer)) if words else None,
     }
     return ticket if _theirs(row.worker_id, viewer) else ticket | UNTOLD
+
+
+def _read_by(row: AnyRow, viewer: User) -> tuple[str, ...]:
+    """Return in which fields ``viewer`` reads what was found."""
+    if not _theirs(row.worker_id, viewer):
+        return TOLD
+    return (*TOLD, *OF_TICKET) if viewer.role is Role.CLIENT else (*TOLD, *OF_TICKET, *OF_CLIENT)
 
 
 def whole(ticket: Ticket, viewer: User) -> TicketOut:

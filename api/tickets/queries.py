@@ -36,7 +36,9 @@ def may_see(ticket: Ticket, viewer: User) -> bool:
     )
 
 
-def listed(column: InstrumentedAttribute[Any], members: Iterable[StrEnum]) -> ColumnElement[bool]:
+def listed(
+    column: ColumnElement[Any] | InstrumentedAttribute[Any], members: Iterable[StrEnum]
+) -> ColumnElement[bool]:
     """Return the condition that ``column`` is one of ``members``.
 
     They are written out: an index on part of the rows is of use only where the plan can see that

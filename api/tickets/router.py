@@ -119,10 +119,10 @@ async def list_tickets(
 ) -> Response:
     """List the tickets you may see, newest first; filters combine."""
     async with database.reads() as session:
-        viewer, found = await as_caller(
+        found = await as_caller(
             session, claims, lambda role: lists.find(session, query, claims=claims, role=role)
         )
-    return Response(present.listed(found, viewer), media_type="application/json")
+    return Response(present.listed(found, query.words), media_type="application/json")
 
 
 @router.post(

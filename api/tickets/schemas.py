@@ -77,8 +77,34 @@ class TicketOut(TicketBrief):
     description: str | None
 
 
-class TicketPage(Page[TicketBrief]):
-    """One page of tickets."""
+class Highlight(Out):
+    """Where a field has what was searched for: plain text, and places in it."""
+
+    field: str = Field(examples=["title"])
+    text: str = Field(description="The field, or of a long one the part that matches", examples=["Tap leaks"])
+    spans: list[Annotated[list[int], Field(min_length=2, max_length=2)]] = Field(
+        description="First character and length of each match in `text`, in Unicode code points",
+        examples=[[[0, 3]]],
+    )
+
+
+class TicketListed(TicketBrief):
+    """A ticket in the list of tickets."""
+
+    highlight: list[Highlight] | None = Field(description="What matches the search; null without one")
+
+
+class TicketPage(Page[TicketListed]):
+    """One page of tickets.
+
+    Of a search that very many tickets answer, `total` says how many were come across, and
+    `total_is_exact` is false. By any sort but the time of creation, its pages then have the newest
+    of them only; words that only old tickets have in great number may show some of these.
+    """
+
+    did_you_mean: str | None = Field(
+        None, description="Where nothing is found: the search without a slip of the pen that finds something"
+    )
 
 
 class TicketRequest(Body):
@@ -238,4 +264,5 @@ TicketSort = Literal[
     "-status",
     "id",
     "-id",
+    "relevance",
 ]

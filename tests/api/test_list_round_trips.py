@@ -21,8 +21,8 @@ from tests.evidence import problem
 from tests.factories import make_comment, make_pooled, make_session, make_ticket, make_user
 
 
-async def titles(client: AsyncClient) -> list[str]:
-    response = await client.get("/tickets", params={"sort": "id"})
+async def titles(client: AsyncClient, **query: str) -> list[str]:
+    response = await client.get("/tickets", params={"sort": "id", **query})
     assert response.status_code == 200, response.text
     assert response.json()["total"] == len(response.json()["items"])
     return [item["title"] for item in response.json()["items"]]
@@ -48,7 +48,8 @@ async def token_of(session: AsyncSession, settings: Settings, user: User, role: 
         {"sort": "due_at", "page": 9},
         {"overdue": True, "priority": ["low", "high"]},
         {"pool": True, "sort": "-priority"},
-        {"search": "Ticket", "viewed": False},
+        {"search": "Ticket", "viewed": False, "page": 2},
+        {"search": "Ticket", "sort": "relevance", "status": ["new", "done"], "page": 2},
     ],
 )
 async def test_a_list_is_one_statement_for_everybody_even_where_it_is_empty(  # noqa: PLR0917  fixtures
@@ -85,6 +86,23 @@ async def test_a_page_past_the_end_knows_the_total_in_the_same_statement(
         assert len(statements) == 1
 
 
+async def test_a_search_is_one_statement_and_two_more_look_for_what_was_meant(
+    client: AsyncClient, session: AsyncSession, sign_in: SignIn, statements: list[str]
+) -> None:
+    await make_ticket(session, title="Kettle")
+    await sign_in(await make_user(session, Role.ADMIN))
+
+    async def cost(words: str) -> tuple[str | None, int]:
+        statements.clear()
+        response = await client.get("/tickets", params={"search": words})
+        assert response.status_code == 200
+        return response.json()["did_you_mean"], len(statements)
+
+    assert await cost("kettle") == (None, 1)
+    assert await cost("zzzzzz") == (None, 3)
+    assert await cost("kettel") == ("kettle", 4)  # and the offer is tried
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -104,7 +122,8 @@ async def test_whoever_has_no_live_session_any_more_lists_nothing(
     await session.execute(change)  # type: ignore[call-overload]  # an update, whichever
     await session.commit()
 
-    problem(await client.get("/tickets"), 401, "invalid_token")
+    for path in ("/tickets", "/tickets?search=Ticket", "/tickets?search=zzzzzz"):
+        problem(await client.get(path), 401, "invalid_token")
 
 
 @pytest.mark.parametrize(
@@ -136,6 +155,7 @@ async def test_a_role_that_was_changed_by_hand_counts_at_once(  # noqa: PLR0917 
     await session.commit()
 
     assert await titles(client) == seen
+    assert await titles(client, search="work") == seen
 
 
 @pytest.mark.parametrize("hint", [None, "", "root", "admin", "manager"])
@@ -148,6 +168,7 @@ async def test_what_the_token_says_of_the_role_gives_no_right(
     client.headers.update(await token_of(session, settings, worker, hint))
 
     assert await titles(client) == ["mine"]
+    assert await titles(client, search="work") == ["mine"]
 
 
 async def test_a_token_from_before_the_hint_costs_one_statement_more(
@@ -214,16 +235,20 @@ async def test_a_list_is_written_as_its_model_would_be(
     pooled = await make_pooled(session, await make_user(session, Role.MANAGER))
     await sign_in(user)
 
-    for query in ({}, {"pool": True}, {"size": 1}):
+    queries: list[dict[str, Any]] = [{}, {"pool": True}, {"size": 1}]
+    queries += [{"search": "work ёж"}, {"search": "work", "pool": True}, {"search": "wrok"}]
+    for query in queries:
         response = await client.get("/tickets", params=query)
         page = TicketPage.model_validate_json(response.content)
 
+        assert (page.did_you_mean == "work") is (query.get("search") == "wrok")
         assert response.headers["content-type"] == "application/json"
         assert response.json() == page.model_dump(mode="json")
         assert list(response.json()) == list(page.model_dump())
         assert [list(item) for item in response.json()["items"]] == [
             list(item.model_dump()) for item in page.items
         ]
+        assert all((item.highlight is None) is ("search" not in query) for item in page.items)
     assert pooled.id in [item["id"] for item in (await client.get("/tickets?pool=true")).json()["items"]] or (
         role is Role.CLIENT
     )
