@@ -7,6 +7,7 @@ import requests
 from streamlit.testing.v1 import AppTest
 
 from tests.ui.conftest import FakeApi, Screens, a_page, a_ticket, words
+from ui.client import Json
 
 PAGES = [
     *[("admin", path, {}) for path in ("overview", "tickets", "clients", "users", "statistics", "account")],
@@ -97,6 +98,72 @@ def test_a_changed_filter_goes_to_the_address_and_back_to_page_one(full: FakeApi
 
     assert full.asked("GET /tickets")[-1]["query"]["page"] == ["1"]
     assert page.query_params == {"q": "tap"}
+
+
+def test_what_may_have_been_meant_is_one_click_away(full: FakeApi, screen: Screens) -> None:
+    def answer(call: Json) -> tuple[int, Any]:
+        if call["query"].get("search") == ["kettle *1*"]:
+            return 200, a_page(a_ticket())
+        return 200, a_page(did_you_mean="kettle *1*")
+
+    full.on("GET /tickets", answer)
+    page = screen("admin").open("tickets", q="kettel *1*", page="2")
+
+    meant = page.button(key="tickets-meant")
+    assert meant.label == "Did you mean: kettle \\*1\\*"  # what somebody typed formats nothing
+    page = meant.click().run()
+
+    assert not page.exception
+    assert full.asked("GET /tickets")[-1]["query"]["search"] == ["kettle *1*"]
+    assert full.asked("GET /tickets")[-1]["query"]["page"] == ["1"]
+    assert page.text_input(key="tickets.q").value == "kettle *1*"
+    assert "Did you mean" not in words(page)
+
+
+@pytest.mark.parametrize(
+    ("exact", "said"), [(True, "Nothing matches"), (False, "Nothing among the newest tickets")]
+)
+def test_a_search_that_was_not_brought_to_its_end_does_not_say_that_there_is_nothing(
+    exact: bool,  # noqa: FBT001  as the API says it
+    said: str,
+    full: FakeApi,
+    screen: Screens,
+) -> None:
+    full.on("GET /tickets", a_page(total_is_exact=exact))
+
+    page = screen("admin").open("tickets", q="tap")
+
+    assert said in words(page)
+    assert "Did you mean" not in words(page)
+
+
+def test_the_matching_part_of_a_description_stands_under_the_title(
+    full: FakeApi, screen: Screens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Any] = []
+
+    def draw(**given: Any) -> Mounted:
+        drawn.append(given["data"])
+        return Mounted()
+
+    monkeypatch.setattr("ui.listing._component", draw)
+    part = "… **since** <b>Monday</b> it drips …"
+    marks = [
+        {"field": "title", "text": "Tap leaks", "spans": [[0, 3]]},
+        {"field": "description", "text": part, "spans": [[2, 5]]},
+    ]
+    full.on("GET /tickets", a_page(a_ticket(highlight=marks), a_ticket(id=8, highlight=marks[:1])))
+
+    page = screen("admin").open("tickets", q="tap")
+
+    assert not page.exception
+    assert [row["cells"][0]["note"] for row in drawn[-1]["rows"]] == [part, "Lenina 1"]  # drawn as text
+
+
+class Mounted:
+    """What a list that nobody clicked returns."""
+
+    opened = sorted = None
 
 
 def test_a_submitted_request_shows_its_code(api: FakeApi, screen: Screens) -> None:

@@ -9,7 +9,18 @@ from ui.listing import PAGE_SIZE, Cell, Column, Row, listing, pager
 from ui.moves import person, workers
 from ui.session import api
 from ui.views.new_ticket import new_ticket_button
-from ui.widgets import PRIORITIES, PRIORITY_TONES, STATUS_TONES, STATUSES, empty, guarded, late, t, when
+from ui.widgets import (
+    PRIORITIES,
+    PRIORITY_TONES,
+    STATUS_TONES,
+    STATUSES,
+    empty,
+    guarded,
+    late,
+    plain,
+    t,
+    when,
+)
 
 UNASSIGNED = "none"
 
@@ -56,7 +67,7 @@ def found() -> None:
     answer = api().tickets(**query, page=address.get("page"), size=PAGE_SIZE)
     address.write()
     if not answer["items"] and answer.get("total") == 0:
-        empty("no_match" if address.active() else "no_tickets")
+        _nothing(address, answer)
         return
     listing(
         "tickets-list",
@@ -67,6 +78,28 @@ def found() -> None:
         address=address,
     )
     pager(address, answer)
+
+
+def _nothing(address: Address, answer: Json) -> None:
+    """Say that nothing was found, and offer what may have been meant."""
+    if offer := answer.get("did_you_mean"):
+        st.button(
+            t("did_you_mean", offer=plain(offer)),
+            key="tickets-meant",
+            icon=":material/spellcheck:",
+            type="tertiary",
+            on_click=_search_for,
+            args=(address, offer),
+        )
+    if not address.active():
+        empty("no_tickets")
+    else:
+        empty("no_match" if answer.get("total_is_exact", True) else "no_match_newest")
+
+
+def _search_for(address: Address, words: str) -> None:
+    address.set("q", words)
+    address.restart()
 
 
 SORTS = ("created_at", "updated_at", "priority", "scheduled_at", "due_at", "status")
@@ -144,7 +177,7 @@ def row(ticket: Json) -> Row:
     return Row(
         ticket["id"],
         [
-            Cell(ticket["title"], ticket.get("address") or ""),
+            Cell(ticket["title"], _matching(ticket) or ticket.get("address") or ""),
             Cell(client.get("name") or "", client.get("phone") or client.get("email") or ""),
             Cell(t(f"status_{ticket['status']}"), tone=STATUS_TONES.get(ticket["status"], "gray")),
             Cell(t(f"priority_{priority}"), tone=tone),
@@ -155,3 +188,9 @@ def row(ticket: Json) -> Row:
         places.url("ticket", id=ticket["id"]),
         unread=ticket["status"] == "new" or bool(ticket.get("unread_comments")),
     )
+
+
+def _matching(ticket: Json) -> str:
+    """Return the part of the description that was searched for: what else matches is in the line."""
+    found = [one["text"] for one in ticket.get("highlight") or [] if one["field"] == "description"]
+    return " ".join(found)

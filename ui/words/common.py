@@ -59,6 +59,12 @@ WORDS: dict[str, tuple[str, str]] = {
     # empty
     "no_match": ("Nothing matches", "Ничего не нашлось"),
     "no_match_hint": ("Change the search or clear the filters.", "Измените запрос или сбросьте фильтры."),
+    "no_match_newest": ("Nothing among the newest tickets", "Среди новых заявок ничего не нашлось"),
+    "no_match_newest_hint": (
+        "These words are in too many tickets to look through all. Add a rarer word, or a filter.",
+        "Этих слов слишком много, чтобы просмотреть все заявки. Добавьте слово поточнее или фильтр.",
+    ),
+    "did_you_mean": ("Did you mean: {offer}", "Возможно, вы искали: {offer}"),
     "no_tickets": ("No tickets yet", "Заявок пока нет"),
     "no_tickets_hint": ("New requests appear here.", "Здесь появятся новые заявки."),
     "no_requests": ("You have no requests yet", "У вас пока нет заявок"),
