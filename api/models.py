@@ -8,11 +8,15 @@ from api.core.limits import RateHit
 from api.core.revisions import Revision
 from api.tickets.attachments.models import Attachment
 from api.tickets.comments.models import Comment, TicketRead
+from api.tickets.counters import COUNTERS, DELTAS, HISTOGRAMS
 from api.tickets.models import Ticket, TicketEvent
 from api.tickets.responses.models import Offer, OfferMessage
 from api.tickets.vocabulary import KnownWord, WordsRead
 
 __all__ = [
+    "COUNTERS",
+    "DELTAS",
+    "HISTOGRAMS",
     "Attachment",
     "Base",
     "Client",

@@ -5,13 +5,13 @@ two writers want the same row. Folding moves them into ``ticket_counters`` and `
 who reads adds both in one snapshot, so figures are exact before and after.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import structlog
-from sqlalchemy import text
+from sqlalchemy import BigInteger, Column, Date, Integer, SmallInteger, Table, Text, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.core.db import Database
+from api.core.db import Base, Database
 from api.core.jobs import jobs
 from api.settings import get_settings
 
@@ -19,6 +19,38 @@ logger = structlog.get_logger()
 
 MANY: Final = 2_000
 """Deltas that whoever reads them folds, in case no worker does."""
+
+DELTAS: Final = Table(
+    "ticket_deltas",
+    Base.metadata,
+    Column("n", Integer, nullable=False),
+    Column("created_day", Date, nullable=False),
+    Column("worker_id", BigInteger),
+    Column("done_day", Date),
+    *(Column(name, SmallInteger) for name in ("to_assign", "to_start", "to_done")),
+    Column("status", Text, nullable=False),
+    Column("priority", Text, nullable=False),
+)
+"""What triggers note and ``fold_ticket_deltas()`` adds up; no key and no index, so that writing is cheap."""
+
+
+def _counts(table: str, *value: Column[Any]) -> Table:
+    return Table(
+        table,
+        Base.metadata,
+        Column("fact", Text(collation="C"), primary_key=True),
+        Column("span", Integer, primary_key=True, autoincrement=False),
+        Column("start", Date, primary_key=True),
+        Column("worker_id", BigInteger, primary_key=True, autoincrement=False),
+        *value,
+        Column("n", BigInteger, nullable=False),
+    )
+
+
+COUNTERS: Final = _counts("ticket_counters", Column("value", Text(collation="C"), primary_key=True))
+HISTOGRAMS: Final = _counts(
+    "ticket_histograms", Column("bucket", SmallInteger, primary_key=True, autoincrement=False)
+)
 
 
 async def fold(session: AsyncSession) -> int:

@@ -6,16 +6,9 @@ from enum import StrEnum
 from typing import Any, Final
 
 from sqlalchemy import (
-    BigInteger,
     CheckConstraint,
-    Column,
-    Date,
     ForeignKey,
     Index,
-    Integer,
-    SmallInteger,
-    Table,
-    Text,
     desc,
     text,
 )
@@ -299,36 +292,3 @@ class TicketEvent(Record, Base):
     """What it is about beside the ticket: the comment, file or response that ``event`` names."""
     worker_id: Mapped[int | None] = mapped_column(ForeignKey(User.id, ondelete="SET NULL"))
     """The one worker who may read it beside the publisher: what is said about an offer."""
-
-
-_DELTAS: Final = Table(
-    "ticket_deltas",
-    Base.metadata,
-    Column("n", Integer, nullable=False),
-    Column("created_day", Date, nullable=False),
-    Column("worker_id", BigInteger),
-    Column("done_day", Date),
-    *(Column(name, SmallInteger) for name in ("to_assign", "to_start", "to_done")),
-    Column("status", Text, nullable=False),
-    Column("priority", Text, nullable=False),
-)
-"""What triggers note and ``fold_ticket_deltas()`` adds up; no key and no index, so that writing is cheap."""
-
-
-def _counts(table: str, *value: Column[Any]) -> Table:
-    return Table(
-        table,
-        Base.metadata,
-        Column("fact", Text(collation="C"), primary_key=True),
-        Column("span", Integer, primary_key=True, autoincrement=False),
-        Column("start", Date, primary_key=True),
-        Column("worker_id", BigInteger, primary_key=True, autoincrement=False),
-        *value,
-        Column("n", BigInteger, nullable=False),
-    )
-
-
-_COUNTERS: Final = _counts("ticket_counters", Column("value", Text(collation="C"), primary_key=True))
-_HISTOGRAMS: Final = _counts(
-    "ticket_histograms", Column("bucket", SmallInteger, primary_key=True, autoincrement=False)
-)
