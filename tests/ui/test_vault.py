@@ -5,6 +5,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def test_the_file_alone_gives_no_token_away(tmp_path: Path) -> None:
 def test_a_row_moved_to_another_cookie_does_not_open(tmp_path: Path) -> None:
     vault = Vault(tmp_path / "s.db")
     mine, theirs = vault.keep(tokens(1)), vault.keep(tokens(2))
-    with sqlite3.connect(tmp_path / "s.db") as db:
+    with closing(sqlite3.connect(tmp_path / "s.db", isolation_level=None)) as db:
         rows = db.execute("SELECT id, sealed FROM sessions").fetchall()
         db.execute("UPDATE sessions SET sealed = ? WHERE id = ?", (rows[0][1], rows[1][0]))
         db.execute("UPDATE sessions SET sealed = ? WHERE id = ?", (rows[1][1], rows[0][0]))
