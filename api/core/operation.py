@@ -75,8 +75,7 @@ async def ready(request: Request) -> Ready:
     else:
         if revision != newest_revision():
             checks["migrations"] = "behind"
-    if not await request.app.state.storage.check():
-        checks["storage"] = "unreachable"
+    checks["storage"] = "ok" if await request.app.state.storage.check() else "unreachable"
     if any(verdict != "ok" for verdict in checks.values()):
         msg = "not ready: " + ", ".join(f"{name} {verdict}" for name, verdict in checks.items())
         raise NotReady(msg, checks=checks)
